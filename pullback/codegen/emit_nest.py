@@ -1,0 +1,312 @@
+"""A loop nest in, LLVM text out: scalar loops outside, vectors along the last axis, a narrower body for the rest.
+
+The remainder runs the same instructions on exactly as many lanes as are left, so every element gets the same bits
+wherever it lies.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from pullback.codegen.index_map import IndexMap
+from pullback.codegen.llvm_scalar import LlvmScalarBuilder
+from pullback.codegen.llvm_text import FunctionText, element_type, memory_type
+from pullback.codegen.nest import FLOAT_LANES, Nest, Reduced
+from pullback.codegen.reduce import Accumulator, accumulator
+from pullback.dtypes import DType, f32, i64
+from pullback.ir.core import Value
+from pullback.ir.ops.base import Elementwise
+from pullback.ir.ops.scalar import Scalar
+
+
+def vector_lanes(nest: Nest) -> int:
+    """Lanes of the main loop: 64 bytes of the widest float that is computed with, the same on every host."""
+    values = [*nest.reads, *nest.constants, *(operation.result for operation in nest.operations)]
+    return 16 if any(value.type.dtype == f32 for value in values) else FLOAT_LANES
+
+
+def emit_nest(function: FunctionText, nest: Nest, pointers: Mapping[Value, str]) -> None:
+    """Emit the whole nest at the function's current place; `pointers` name the buffers."""
+    emitter = _Emitter(function, nest, pointers)
+    emitter.fill()
+    if 0 not in nest.shape:
+        emitter.axis(0, {})
+
+
+@dataclass
+class _Emitter:
+    function: FunctionText
+    nest: Nest
+    pointers: Mapping[Value, str]
+    lanes: int = field(init=False)
+    slots: dict[Value, str] = field(default_factory=dict)
+    """Stack slots of the row accumulators between rows."""
+
+    def __post_init__(self) -> None:
+        self.lanes = vector_lanes(self.nest)
+
+    # Memory
+
+    def fill(self) -> None:
+        """Start results that rows are combined into in memory; results over nothing get what nothing gives."""
+        empty = 0 in self.nest.shape
+        for reduced in self.nest.reductions:
+            if reduced.row_axes:
+                self.slots[reduced.target.buffer] = self.function.let(
+                    f"alloca {accumulator(reduced, self.lanes).type}, align 64"
+                )
+            if empty or reduced.is_repeated:
+                kind = accumulator(reduced, self.lanes)
+                text = kind.over_nothing if empty else kind.memory_identity
+                fill_memory(
+                    self.function, self.pointers[reduced.target.buffer], reduced.operation.result.type.size,
+                    reduced.operation.result.type.dtype, text,
+                )  # fmt: skip
+
+    def place(self, pointer: str, dtype: DType, map: IndexMap, indices: Mapping[int, str]) -> str:
+        """A pointer to the element at the given indices (axes left out are at 0)."""
+        f = self.function
+        total: str | None = str(map.offset) if map.offset else None
+        for axis, index in indices.items():
+            stride = map.strides[axis]
+            if stride == 0:
+                continue
+            part = index if stride == 1 else f.let(f"mul i64 {index}, {stride}")
+            total = part if total is None else f.let(f"add i64 {total}, {part}")
+        if total is None:
+            return pointer
+        return f.let(f"getelementptr {memory_type(dtype, 1)}, ptr {pointer}, i64 {total}")
+
+    # Loops
+
+    def axis(self, axis: int, indices: dict[int, str]) -> None:
+        """Loop over one axis; the last one is the row of vectors."""
+        f, nest = self.function, self.nest
+        rank = len(nest.shape)
+        beginning = [r for r in nest.reductions if r.row_axes and rank - r.row_axes == axis]
+        for reduced in beginning:
+            kind = accumulator(reduced, self.lanes)
+            f.emit(f"store {kind.type} {kind.identity}, ptr {self.slots[reduced.target.buffer]}, align 64")
+        if rank == 0:
+            self.row_body(1, None, indices, {}, {})
+        elif axis == rank - 1:
+            self.row(axis, indices)
+        else:
+            count_loop(f, nest.shape[axis], lambda index: self.axis(axis + 1, {**indices, axis: index}))
+        for reduced in beginning:
+            self.finish(reduced, indices)
+
+    def finish(self, reduced: Reduced, indices: dict[int, str]) -> None:
+        """Combine the lanes of a row's accumulator and give its element to memory."""
+        f, kind = self.function, accumulator(reduced, self.lanes)
+        slot = self.slots[reduced.target.buffer]
+        lanes = Scalar(f.let(f"load {kind.type}, ptr {slot}, align 64"), kind.dtype)
+        total = kind.horizontal(f, lanes)
+        dtype = reduced.operation.result.type.dtype
+        scalar = LlvmScalarBuilder(f, 1)
+        total = scalar.cast(total, dtype)
+        pointer = self.place(self.pointers[reduced.target.buffer], dtype, reduced.target.map, indices)
+        if reduced.is_repeated:
+            total = kind.combine(scalar, load(f, pointer, dtype, 1), total)
+        store(f, pointer, total, 1)
+
+    def row(self, axis: int, indices: dict[int, str]) -> None:
+        """The last axis: a loop of full vectors, then one body of exactly the lanes that are left."""
+        f, nest = self.function, self.nest
+        size = nest.shape[axis]
+        main = size - size % self.lanes
+        fixed = self.hoist(axis, indices)
+        kinds = {r.target.buffer: accumulator(r, self.lanes) for r in nest.reductions if r.row_axes}
+        current = {
+            buffer: f.let(f"load {kind.type}, ptr {self.slots[buffer]}, align 64") for buffer, kind in kinds.items()
+        }
+        if main == self.lanes:
+            current = self.row_body(self.lanes, "0", indices, fixed, current)
+        elif main:
+            current = self.vector_loop(axis, main, indices, fixed, current, kinds)
+        if size > main:
+            current = self.row_body(size - main, str(main), indices, fixed, current)
+        for buffer, kind in kinds.items():
+            f.emit(f"store {kind.type} {current[buffer]}, ptr {self.slots[buffer]}, align 64")
+
+    def vector_loop(
+        self, axis: int, main: int, indices: dict[int, str], fixed: dict[Value, Scalar], current: dict[Value, str],
+        kinds: dict[Value, Accumulator],
+    ) -> dict[Value, str]:  # fmt: skip
+        """Full vectors from 0 to `main`, accumulators in registers."""
+        f = self.function
+        before, head, done = f.block, f.fresh_label("vector"), f.fresh_label("rest")
+        f.emit(f"br label %{head}")
+        f.label(head)
+        index = f.fresh()
+        phis = {buffer: f.fresh() for buffer in current}
+        place = len(f.lines)
+        after = self.row_body(self.lanes, index, indices, fixed, phis)
+        following = f.let(f"add i64 {index}, {self.lanes}")
+        more = f.let(f"icmp ult i64 {following}, {main}")
+        f.emit(f"br i1 {more}, label %{head}, label %{done}")
+        heads = [f"  {index} = phi i64 [ 0, %{before} ], [ {following}, %{f.block} ]"]
+        for buffer, phi in phis.items():
+            kind = kinds[buffer].type
+            heads.append(
+                f"  {phi} = phi {kind} [ {current[buffer]}, %{before} ], [ {after[buffer]}, %{f.block} ]"
+            )
+        f.lines[place:place] = heads
+        f.label(done)
+        return after
+
+    def hoist(self, axis: int, indices: dict[int, str]) -> dict[Value, Scalar]:
+        """Loads that the last axis does not move, as single elements."""
+        fixed = {}
+        for value, access in self.nest.reads.items():
+            if access.map.strides[axis] == 0:
+                dtype = value.type.dtype
+                pointer = self.place(self.pointers[access.buffer], dtype, access.map, indices)
+                fixed[value] = load(self.function, pointer, dtype, 1)
+        return fixed
+
+    # The body
+
+    def row_body(
+        self, lanes: int, index: str | None, indices: dict[int, str], fixed: dict[Value, Scalar],
+        current: dict[Value, str],
+    ) -> dict[Value, str]:  # fmt: skip
+        """Read, compute, write, accumulate for `lanes` elements from `index` on; gives the new accumulators."""
+        f, nest = self.function, self.nest
+        s = LlvmScalarBuilder(f, lanes)
+        last = len(nest.shape) - 1
+        here = indices if index is None else {**indices, last: index}
+        values: dict[Value, Scalar] = {}
+        for value, op in nest.constants.items():
+            values[value] = s.constant(op.dtype, op.value)
+        for value, map in nest.counters.items():
+            values[value] = self.count(s, map, here, value.type.dtype)
+        for value, access in nest.reads.items():
+            if value in fixed:
+                values[value] = splat(f, fixed[value], lanes)
+                continue
+            dtype = value.type.dtype
+            pointer = self.place(self.pointers[access.buffer], dtype, access.map, here)
+            stride = access.map.strides[last] if lanes > 1 else 1
+            values[value] = load(f, pointer, dtype, lanes, stride)
+        for operation in nest.operations:
+            operands = [values[nest.aliases.get(operand, operand)] for operand in operation.operands]
+            values[operation.result] = cast(Elementwise, operation.op).lower(s, *operands)
+        for value, access in nest.writes:
+            dtype = value.type.dtype
+            pointer = self.place(self.pointers[access.buffer], dtype, access.map, here)
+            store(f, pointer, values[value], lanes, access.map.strides[last] if lanes > 1 else 1)
+        for value, access in nest.adds:
+            dtype = value.type.dtype
+            pointer = self.place(self.pointers[access.buffer], dtype, access.map, here)
+            stride = access.map.strides[last] if lanes > 1 else 1
+            store(f, pointer, s.add(load(f, pointer, dtype, lanes, stride), values[value]), lanes, stride)
+        after = {}
+        for reduced in nest.reductions:
+            kind, value, buffer = accumulator(reduced, self.lanes), values[reduced.operand], reduced.target.buffer
+            if reduced.row_axes:
+                after[buffer] = kind.accumulate(f, Scalar(current[buffer], kind.dtype), value, lanes)
+                continue
+            dtype = reduced.operation.result.type.dtype
+            pointer = self.place(self.pointers[buffer], dtype, reduced.target.map, here)
+            stride = reduced.target.map.strides[last] if lanes > 1 else 1
+            store(f, pointer, kind.combine(s, load(f, pointer, dtype, lanes, stride), value), lanes, stride)
+        return after
+
+    def count(self, s: LlvmScalarBuilder, map: IndexMap, here: Mapping[int, str], dtype: DType) -> Scalar:
+        """An iota's elements: the index map's place, as numbers."""
+        f = self.function
+        total = str(map.offset)
+        for axis, index in here.items():
+            if map.strides[axis]:
+                part = f.let(f"mul i64 {index}, {map.strides[axis]}")
+                total = f.let(f"add i64 {total}, {part}")
+        start = splat(f, Scalar(total, i64), s.lanes)
+        step = map.strides[-1] if map.strides else 0
+        if s.lanes > 1 and step:
+            steps = ", ".join(f"i64 {lane * step}" for lane in range(s.lanes))
+            start = Scalar(f.let(f"add <{s.lanes} x i64> {start.text}, <{steps}>"), i64)
+        return s.cast(start, dtype)
+
+
+def splat(f: FunctionText, value: Scalar, lanes: int) -> Scalar:
+    """One element in every lane."""
+    if lanes == 1:
+        return value
+    one, many = element_type(value.dtype, 1), element_type(value.dtype, lanes)
+    single = f.let(f"insertelement {many} poison, {one} {value.text}, i64 0")
+    return Scalar(
+        f.let(f"shufflevector {many} {single}, {many} poison, <{lanes} x i32> zeroinitializer"), value.dtype
+    )
+
+
+def load(f: FunctionText, pointer: str, dtype: DType, lanes: int, stride: int = 1) -> Scalar:
+    """Elements from memory; a strided vector is put together lane by lane."""
+    if lanes > 1 and stride != 1:
+        kind = element_type(dtype, lanes)
+        text = "poison"
+        for lane in range(lanes):
+            single = load(f, step(f, pointer, dtype, lane * stride), dtype, 1)
+            text = f.let(f"insertelement {kind} {text}, {element_type(dtype, 1)} {single.text}, i64 {lane}")
+        return Scalar(text, dtype)
+    kind = memory_type(dtype, lanes)
+    text = f.let(f"load {kind}, ptr {pointer}, align {dtype.itemsize}")
+    if dtype.is_bool:
+        zero = "0" if lanes == 1 else "zeroinitializer"
+        text = f.let(f"icmp ne {kind} {text}, {zero}")
+    return Scalar(text, dtype)
+
+
+def store(f: FunctionText, pointer: str, value: Scalar, lanes: int, stride: int = 1) -> None:
+    """Elements to memory; bools become bytes."""
+    dtype = value.dtype
+    if lanes > 1 and stride != 1:
+        for lane in range(lanes):
+            one = f.let(f"extractelement {element_type(dtype, lanes)} {value.text}, i64 {lane}")
+            store(f, step(f, pointer, dtype, lane * stride), Scalar(one, dtype), 1)
+        return
+    kind, text = memory_type(dtype, lanes), value.text
+    if dtype.is_bool:
+        text = f.let(f"zext {element_type(dtype, lanes)} {text} to {kind}")
+    f.emit(f"store {kind} {text}, ptr {pointer}, align {dtype.itemsize}")
+
+
+def step(f: FunctionText, pointer: str, dtype: DType, elements: int) -> str:
+    """A pointer moved by a constant number of elements."""
+    if elements == 0:
+        return pointer
+    return f.let(f"getelementptr {memory_type(dtype, 1)}, ptr {pointer}, i64 {elements}")
+
+
+def count_loop(f: FunctionText, count: int, body: Callable[[str], None]) -> None:
+    """``for index in range(count)``, count at least 1; `body` takes the index's name."""
+    before, head, done = f.block, f.fresh_label("loop"), f.fresh_label("done")
+    f.emit(f"br label %{head}")
+    f.label(head)
+    index, place = f.fresh(), len(f.lines)
+    body(index)
+    following = f.let(f"add i64 {index}, 1")
+    more = f.let(f"icmp ult i64 {following}, {count}")
+    f.emit(f"br i1 {more}, label %{head}, label %{done}")
+    f.lines.insert(place, f"  {index} = phi i64 [ 0, %{before} ], [ {following}, %{f.block} ]")
+    f.label(done)
+
+
+def fill_memory(f: FunctionText, pointer: str, count: int, dtype: DType, text: str) -> None:
+    """Write one element's literal `count` times."""
+    if count == 0:
+        return
+    kind = memory_type(dtype, 1)
+    lanes = 16
+
+    def vectors(index: str) -> None:
+        offset = f.let(f"mul i64 {index}, {lanes}")
+        place = f.let(f"getelementptr {kind}, ptr {pointer}, i64 {offset}")
+        f.emit(f"store <{lanes} x {kind}> splat ({kind} {text}), ptr {place}, align {dtype.itemsize}")
+
+    if count >= lanes:
+        count_loop(f, count // lanes, vectors)
+    for element in range(count - count % lanes, count):
+        f.emit(f"store {kind} {text}, ptr {step(f, pointer, dtype, element)}, align {dtype.itemsize}")
+

@@ -1,0 +1,173 @@
+"""One element's arithmetic as LLVM instructions, for a scalar (lanes = 1) or for a vector of lanes alike."""
+from __future__ import annotations
+
+from pullback import dtypes
+from pullback.codegen.llvm_text import FunctionText, element_type, literal
+import pullback.codegen.vecmath as vecmath
+from pullback.dtypes import DType
+from pullback.ir.ops.scalar import Compare, Elementary, Scalar
+
+_FLOAT_PREDICATE = {
+    Compare.LT: "olt", Compare.LE: "ole", Compare.EQ: "oeq", Compare.NE: "une", Compare.GT: "ogt", Compare.GE: "oge",
+}  # fmt: skip
+
+
+class LlvmScalarBuilder:
+    """Implements `ScalarBuilder`. No flag ever lets LLVM contract or reassociate: equal input, equal bits."""
+
+    def __init__(self, function: FunctionText, lanes: int) -> None:
+        self.function = function
+        self.lanes = lanes
+
+    def type(self, dtype: DType) -> str:
+        """The LLVM type of one value of `dtype` at this builder's width."""
+        return element_type(dtype, self.lanes)
+
+    def constant(self, dtype: DType, value: bool | int | float) -> Scalar:
+        text = literal(dtype, value)
+        if self.lanes > 1:
+            text = f"splat ({element_type(dtype, 1)} {text})"
+        return Scalar(text, dtype)
+
+    def _binary(self, instruction: str, x: Scalar, y: Scalar) -> Scalar:
+        return Scalar(self.function.let(f"{instruction} {self.type(x.dtype)} {x.text}, {y.text}"), x.dtype)
+
+    def intrinsic(self, name: str, *operands: Scalar) -> Scalar:
+        """``llvm.NAME`` overloaded on the (one) type of its operands."""
+        dtype = operands[0].dtype
+        kind = self.type(dtype)
+        element = f"f{dtype.bits}" if dtype.is_float else element_type(dtype, 1)
+        suffix = element if self.lanes == 1 else f"v{self.lanes}{element}"
+        text = self.function.call(f"llvm.{name}.{suffix}", kind, tuple((kind, each.text) for each in operands))
+        return Scalar(text, dtype)
+
+    def add(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._binary("fadd" if x.dtype.is_float else "add", x, y)
+
+    def sub(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._binary("fsub" if x.dtype.is_float else "sub", x, y)
+
+    def mul(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._binary("fmul" if x.dtype.is_float else "mul", x, y)
+
+    def div(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._binary("fdiv" if x.dtype.is_float else "sdiv" if x.dtype.is_signed else "udiv", x, y)
+
+    def rem(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._binary("frem" if x.dtype.is_float else "srem" if x.dtype.is_signed else "urem", x, y)
+
+    def neg(self, x: Scalar) -> Scalar:
+        if x.dtype.is_float:
+            return Scalar(self.function.let(f"fneg {self.type(x.dtype)} {x.text}"), x.dtype)
+        return self.sub(self.constant(x.dtype, 0), x)
+
+    def fma(self, x: Scalar, y: Scalar, z: Scalar) -> Scalar:
+        return self.intrinsic("fma", x, y, z)
+
+    def abs(self, x: Scalar) -> Scalar:
+        if x.dtype.is_float:
+            return self.intrinsic("fabs", x)
+        if not x.dtype.is_signed:
+            return x
+        return self.select(self.compare(Compare.LT, x, self.constant(x.dtype, 0)), self.neg(x), x)
+
+    def sqrt(self, x: Scalar) -> Scalar:
+        return self.intrinsic("sqrt", x)
+
+    def floor(self, x: Scalar) -> Scalar:
+        return self.intrinsic("floor", x)
+
+    def ceil(self, x: Scalar) -> Scalar:
+        return self.intrinsic("ceil", x)
+
+    def trunc(self, x: Scalar) -> Scalar:
+        return self.intrinsic("trunc", x)
+
+    def rint(self, x: Scalar) -> Scalar:
+        return self.intrinsic("rint", x)
+
+    def copysign(self, x: Scalar, sign: Scalar) -> Scalar:
+        return self.intrinsic("copysign", x, sign)
+
+    def minimum(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._extreme(Compare.LT, x, y)
+
+    def maximum(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._extreme(Compare.GT, x, y)
+
+    def _extreme(self, predicate: Compare, x: Scalar, y: Scalar) -> Scalar:
+        """x where it wins or is NaN, else y, which carries its own NaN: np.minimum and np.maximum."""
+        wins = self.compare(predicate, x, y)
+        if x.dtype.is_float:
+            wins = self.bit_or(wins, self.compare(Compare.NE, x, x))
+        return self.select(wins, x, y)
+
+    def compare(self, predicate: Compare, x: Scalar, y: Scalar) -> Scalar:
+        kind = self.type(x.dtype)
+        if x.dtype.is_float:
+            text = f"fcmp {_FLOAT_PREDICATE[predicate]} {kind} {x.text}, {y.text}"
+        else:
+            name = predicate.value
+            if predicate not in (Compare.EQ, Compare.NE):
+                name = ("s" if x.dtype.is_signed else "u") + name
+            text = f"icmp {name} {kind} {x.text}, {y.text}"
+        return Scalar(self.function.let(text), dtypes.boolean)
+
+    def select(self, condition: Scalar, x: Scalar, y: Scalar) -> Scalar:
+        kind = self.type(x.dtype)
+        text = f"select {self.type(dtypes.boolean)} {condition.text}, {kind} {x.text}, {kind} {y.text}"
+        return Scalar(self.function.let(text), x.dtype)
+
+    def bit_and(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._binary("and", x, y)
+
+    def bit_or(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._binary("or", x, y)
+
+    def bit_xor(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._binary("xor", x, y)
+
+    def bit_not(self, x: Scalar) -> Scalar:
+        return self._binary("xor", x, self.constant(x.dtype, True if x.dtype.is_bool else -1))
+
+    def shift_left(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._binary("shl", x, y)
+
+    def shift_right(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._binary("ashr" if x.dtype.is_signed else "lshr", x, y)
+
+    def shift_right_logical(self, x: Scalar, y: Scalar) -> Scalar:
+        return self._binary("lshr", x, y)
+
+    def _convert(self, instruction: str, x: Scalar, dtype: DType) -> Scalar:
+        text = f"{instruction} {self.type(x.dtype)} {x.text} to {self.type(dtype)}"
+        return Scalar(self.function.let(text), dtype)
+
+    def bits(self, x: Scalar) -> Scalar:
+        return self._convert("bitcast", x, dtypes.signed_of_width(x.dtype.itemsize))
+
+    def from_bits(self, x: Scalar) -> Scalar:
+        return self._convert("bitcast", x, dtypes.f64 if x.dtype.itemsize == 8 else dtypes.f32)
+
+    def cast(self, x: Scalar, dtype: DType) -> Scalar:
+        source = x.dtype
+        if source == dtype:
+            return x
+        if dtype.is_bool:
+            return self.compare(Compare.NE, x, self.constant(source, 0))
+        if source.is_bool:
+            return self._convert("uitofp" if dtype.is_float else "zext", x, dtype)
+        if source.is_float and dtype.is_float:
+            return self._convert("fpext" if dtype.itemsize > source.itemsize else "fptrunc", x, dtype)
+        if source.is_float:
+            return self._convert("fptosi" if dtype.is_signed else "fptoui", x, dtype)
+        if dtype.is_float:
+            return self._convert("sitofp" if source.is_signed else "uitofp", x, dtype)
+        if dtype.itemsize == source.itemsize:
+            return Scalar(x.text, dtype)
+        if dtype.itemsize < source.itemsize:
+            return self._convert("trunc", x, dtype)
+        return self._convert("sext" if source.is_signed else "zext", x, dtype)
+
+    def elementary(self, function: Elementary, *operands: Scalar) -> Scalar:
+        return vecmath.emit_elementary(self, function, *operands)

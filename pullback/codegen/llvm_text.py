@@ -1,0 +1,120 @@
+"""LLVM assembly as text: one module, its functions, its declarations; nothing here knows what is computed."""
+from __future__ import annotations
+
+import struct
+
+from pullback.dtypes import DType
+
+
+def element_type(dtype: DType, lanes: int) -> str:
+    """The type of a value in registers: ``double``, ``<8 x double>``, ``<8 x i1>`` for bool."""
+    if dtype.is_bool:
+        name = "i1"
+    elif dtype.is_float:
+        name = "double" if dtype.itemsize == 8 else "float"
+    else:
+        name = f"i{dtype.bits}"
+    return name if lanes == 1 else f"<{lanes} x {name}>"
+
+
+def memory_type(dtype: DType, lanes: int) -> str:
+    """The type of a value in memory: as in registers, but a bool is a byte."""
+    if dtype.is_bool:
+        return "i8" if lanes == 1 else f"<{lanes} x i8>"
+    return element_type(dtype, lanes)
+
+
+def literal(dtype: DType, value: bool | int | float) -> str:
+    """One element as text; floats as the sixteen hexadecimal digits LLVM wants, exact to the bit."""
+    if dtype.is_bool:
+        return "true" if value else "false"
+    if dtype.is_float:
+        if dtype.itemsize == 4:
+            value = struct.unpack("<f", struct.pack("<f", _to_single(float(value))))[0]
+        return f"0x{struct.unpack('<Q', struct.pack('<d', value))[0]:016X}"
+    return str(int(value))
+
+
+def _to_single(value: float) -> float:
+    """`value` rounded to float32, infinite beyond its range (struct would refuse)."""
+    try:
+        return float(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+class ModuleText:
+    """A module under construction: declarations (each once: a second is a parse error), globals and functions."""
+
+    def __init__(self) -> None:
+        self.declarations: dict[str, str] = {}
+        self.globals: dict[str, str] = {}
+        self.functions: dict[str, FunctionText] = {}
+
+    def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> None:
+        """Declare an external function or intrinsic."""
+        self.declarations.setdefault(name, f"declare {result} @{name}({', '.join(parameters)})")
+
+    def define_global(self, name: str, text: str) -> None:
+        """Define a global, given everything after the equals sign."""
+        self.globals.setdefault(name, f"@{name} = {text}")
+
+    def function(self, name: str, result: str, parameters: tuple[str, ...], linkage: str = "internal ") -> FunctionText:
+        """Start a function; `parameters` are ``type %name`` texts."""
+        function = FunctionText(self, f"define {linkage}{result} @{name}({', '.join(parameters)})")
+        self.functions[name] = function
+        return function
+
+    def __str__(self) -> str:
+        parts = [*self.globals.values(), *self.declarations.values(), *map(str, self.functions.values())]
+        return "\n".join(parts) + "\n"
+
+
+class FunctionText:
+    """One function under construction; `let` names a result, `label` opens a block."""
+
+    def __init__(self, module: ModuleText, header: str) -> None:
+        self.module = module
+        self.header = header
+        self.lines: list[str] = []
+        self.block = "entry"
+        self._count = 0
+        self._blocks = 0
+
+    def fresh(self) -> str:
+        """A new value name."""
+        self._count += 1
+        return f"%v{self._count}"
+
+    def fresh_label(self, hint: str) -> str:
+        """A new block name (use with `label` and in branches as ``%name``)."""
+        self._blocks += 1
+        return f"{hint}{self._blocks}"
+
+    def emit(self, line: str) -> None:
+        self.lines.append("  " + line)
+
+    def let(self, expression: str) -> str:
+        """Emit ``%v = expression`` and give the name."""
+        self._count += 1
+        name = f"%v{self._count}"
+        self.lines.append(f"  {name} = {expression}")
+        return name
+
+    def label(self, name: str) -> None:
+        """Start block `name`; the block before must have ended with a terminator."""
+        self.lines.append(f"{name}:")
+        self.block = name
+
+    def call(self, name: str, result: str, operands: tuple[tuple[str, str], ...], declare: bool = True) -> str:
+        """Call function `name` with (type, value) operands; a ``void`` result gives the empty text."""
+        if declare:
+            self.module.declare(name, result, tuple(kind for kind, _ in operands))
+        text = f"call {result} @{name}({', '.join(f'{kind} {value}' for kind, value in operands)})"
+        if result == "void":
+            self.emit(text)
+            return ""
+        return self.let(text)
+
+    def __str__(self) -> str:
+        return self.header + " nounwind {\nentry:\n" + "\n".join(self.lines) + "\n}"

@@ -1,0 +1,27 @@
+"""Lowerings of the operations that are no loop nest of their own: one function per op, found by `lowering`."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from pullback.codegen.llvm_text import FunctionText
+from pullback.codegen.lower import contraction, movement, selection
+from pullback.ir.core import Op, Operation
+from pullback.ir.ops.contraction import Gather, Matmul, ScatterAdd
+from pullback.ir.ops.reduction import ArgMax, ArgMin
+from pullback.ir.ops.shape import Assemble, Concatenate
+
+Lowering = Callable[[FunctionText, Operation, Sequence[str], Sequence[str], int], None]
+"""Takes the function to emit into, the operation, its operands' and results' pointers, and its failure number."""
+
+LOWERINGS: Mapping[type[Op], Lowering] = {
+    Matmul: contraction.matmul,
+    Gather: selection.gather,
+    ScatterAdd: selection.scatter_add,
+    ArgMax: selection.arg_extreme,
+    ArgMin: selection.arg_extreme,
+    Assemble: movement.assemble,
+    Concatenate: movement.concatenate,
+}
+
+FALLIBLE = (Gather, ScatterAdd)
+"""Ops that can fail at run time: by an index out of bounds."""

@@ -1,0 +1,137 @@
+"""How a reduction combines: its accumulator's type and start, one step, and the last steps across lanes."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pullback import dtypes
+from pullback.codegen.llvm_scalar import LlvmScalarBuilder
+from pullback.codegen.llvm_text import FunctionText, element_type, literal
+from pullback.codegen.nest import FLOAT_LANES, Reduced
+from pullback.dtypes import DType
+from pullback.ir.core import Op
+from pullback.ir.ops.reduction import ReduceAll, ReduceAny, ReduceMax, ReduceMin, ReduceProd, ReduceSum
+from pullback.ir.ops.scalar import Scalar
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    """`lanes` partial results of `dtype`. Float sums and products are kept in float64, in FLOAT_LANES lanes always:
+    a float32 sum is exact to its last rounding, and the order never depends on what else the loop does.
+    """
+
+    op: Op
+    element: DType
+    dtype: DType
+    lanes: int
+
+    @property
+    def type(self) -> str:
+        """Its type in registers and on the stack."""
+        return element_type(self.dtype, self.lanes)
+
+    def start(self, dtype: DType) -> float | int | bool:
+        """What changes nothing when combined: for sums -0.0, because 0.0 + -0.0 is not -0.0."""
+        match self.op:
+            case ReduceSum():
+                return -0.0 if dtype.is_float else 0
+            case ReduceProd():
+                return 1
+            case ReduceAny():
+                return False
+            case ReduceAll():
+                return True
+            case ReduceMax():
+                return float("-inf") if dtype.is_float else -(1 << dtype.bits - 1) if dtype.is_signed else 0
+            case ReduceMin():
+                bits = dtype.bits - 1 if dtype.is_signed else dtype.bits
+                return float("inf") if dtype.is_float else (1 << bits) - 1
+        raise TypeError(f"{self.op.name} is no reduction")
+
+    @property
+    def identity(self) -> str:
+        """The accumulator's start as text."""
+        one = literal(self.dtype, self.start(self.dtype))
+        return one if self.lanes == 1 else f"splat ({element_type(self.dtype, 1)} {one})"
+
+    @property
+    def memory_identity(self) -> str:
+        """The start of an element in memory."""
+        return _byte(self.element, literal(self.element, self.start(self.element)))
+
+    @property
+    def over_nothing(self) -> str:
+        """The result over no elements."""
+        value = 0 if isinstance(self.op, ReduceSum) else self.start(self.element)
+        return _byte(self.element, literal(self.element, value))
+
+    def combine(self, s: LlvmScalarBuilder, x: Scalar, y: Scalar) -> Scalar:
+        """One step, lane by lane."""
+        match self.op:
+            case ReduceSum():
+                return s.add(x, y)
+            case ReduceProd():
+                return s.mul(x, y)
+            case ReduceMax():
+                return s.maximum(x, y)
+            case ReduceMin():
+                return s.minimum(x, y)
+            case ReduceAny():
+                return s.bit_or(x, y)
+        return s.bit_and(x, y)
+
+    def accumulate(self, f: FunctionText, total: Scalar, value: Scalar, lanes: int) -> str:
+        """Combine `lanes` new elements; missing lanes are filled with what changes nothing."""
+        value = LlvmScalarBuilder(f, lanes).cast(value, self.dtype)
+        width = -(-lanes // self.lanes) * self.lanes
+        if lanes < width:
+            value = self._widened(f, value, lanes, width)
+        s = LlvmScalarBuilder(f, self.lanes)
+        for start in range(0, width, self.lanes):
+            part = value if width == self.lanes else _lanes(f, value, width, start, self.lanes)
+            total = self.combine(s, total, part)
+        return total.text
+
+    def _widened(self, f: FunctionText, value: Scalar, lanes: int, width: int) -> Scalar:
+        one, narrow = element_type(self.dtype, 1), element_type(self.dtype, lanes)
+        start = literal(self.dtype, self.start(self.dtype))
+        if lanes == 1:
+            text = f.let(f"insertelement <{width} x {one}> splat ({one} {start}), {one} {value.text}, i64 0")
+            return Scalar(text, self.dtype)
+        order = ", ".join(f"i32 {lane if lane < lanes else lanes}" for lane in range(width))
+        text = f.let(
+            f"shufflevector {narrow} {value.text}, {narrow} splat ({one} {start}), <{width} x i32> <{order}>"
+        )
+        return Scalar(text, self.dtype)
+
+    def horizontal(self, f: FunctionText, value: Scalar) -> Scalar:
+        """All lanes into one, by halves."""
+        width = self.lanes
+        while width > 1:
+            half = width // 2
+            s = LlvmScalarBuilder(f, half)
+            value = self.combine(s, _lanes(f, value, width, 0, half), _lanes(f, value, width, half, half))
+            width = half
+        return value
+
+
+def _byte(dtype: DType, text: str) -> str:
+    return {"true": "1", "false": "0"}[text] if dtype.is_bool else text
+
+
+def _lanes(f: FunctionText, value: Scalar, width: int, start: int, count: int) -> Scalar:
+    """`count` neighbouring lanes of a vector."""
+    kind = element_type(value.dtype, width)
+    if count == 1:
+        return Scalar(f.let(f"extractelement {kind} {value.text}, i64 {start}"), value.dtype)
+    order = ", ".join(f"i32 {start + lane}" for lane in range(count))
+    return Scalar(
+        f.let(f"shufflevector {kind} {value.text}, {kind} poison, <{count} x i32> <{order}>"), value.dtype
+    )
+
+
+def accumulator(reduced: Reduced, lanes: int) -> Accumulator:
+    """The accumulator of a reduction in a nest of so many lanes."""
+    element = reduced.operation.result.type.dtype
+    if reduced.is_ordered:
+        return Accumulator(reduced.operation.op, element, dtypes.f64, FLOAT_LANES)
+    return Accumulator(reduced.operation.op, element, element, lanes)

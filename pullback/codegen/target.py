@@ -1,0 +1,43 @@
+"""The machine compiled for: nothing goes in, the host's LLVM target machine comes out, made once and shared."""
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Target:
+    """An LLVM target machine; hold `lock` while using `machine`, which is not safe to share between threads."""
+
+    triple: str
+    cpu: str
+    features: str
+    machine: Any
+    lock: AbstractContextManager[Any] = field(default_factory=threading.Lock)
+
+
+@cache
+def host() -> Target:
+    """The target of this process: processor and features as found at run time, position-independent small code."""
+    from llvmlite import binding
+
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    triple = binding.get_process_triple()
+    cpu = binding.get_host_cpu_name()
+    features = _host_features(binding)
+    machine = binding.Target.from_triple(triple).create_target_machine(
+        cpu=cpu, features=features, opt=2, reloc="pic", codemodel="small"
+    )
+    return Target(triple, cpu, features, machine)
+
+
+def _host_features(binding: Any) -> str:
+    """The processor's features as LLVM writes them, empty where LLVM cannot tell (the CPU name then decides)."""
+    try:
+        return str(binding.get_host_cpu_features().flatten())
+    except RuntimeError:
+        return ""

@@ -1,0 +1,1 @@
+"""Elementary functions as our own vector code: placeholder table, filled by the family modules."""

@@ -1,0 +1,77 @@
+"""Every exception of the project: what happened, the user's own line with a caret, and the way out."""
+from __future__ import annotations
+
+from pullback.location import UNKNOWN, Location
+
+
+class PullbackError(Exception):
+    """Base of all errors that `pullback` raises on purpose.
+
+    `message` states the fact with its values, `location` is the user's line, `help` is the way out.
+    """
+
+    def __init__(self, message: str, *, location: Location = UNKNOWN, help: str = "") -> None:
+        self.message = message
+        self.location = location
+        self.help = help
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.location is not UNKNOWN:
+            parts.append(self.location.excerpt())
+        if self.help:
+            parts.append(f"  help: {self.help}")
+        return "\n".join(parts)
+
+
+class ShapeError(PullbackError, ValueError):
+    """Shapes do not fit each other."""
+
+
+class DTypeError(PullbackError, TypeError):
+    """An element type that an operation does not take."""
+
+
+class TraceError(PullbackError, TypeError):
+    """Python code that cannot be traced."""
+
+
+class ArgumentError(PullbackError, TypeError):
+    """A call with arguments that do not fit the function."""
+
+
+class ArgumentValueError(PullbackError, ValueError):
+    """An argument of the right type with an unusable value."""
+
+
+class OutOfBoundsError(PullbackError, IndexError):
+    """An index beyond the end of its axis."""
+
+
+class ParseError(PullbackError, ValueError):
+    """Text that is not the IR's."""
+
+
+class VerifyError(PullbackError, ValueError):
+    """IR that breaks its own rules: a bug in a pass, or text written by hand."""
+
+
+class UnboundError(PullbackError, ValueError):
+    """A captured array whose data is not at hand (IR read from text)."""
+
+
+class DerivativeError(PullbackError, TypeError):
+    """A derivative that does not exist or is not defined for the request."""
+
+
+class CompileError(PullbackError, RuntimeError):
+    """LLVM refused what codegen wrote: a bug in codegen."""
+
+
+class AutogradError(PullbackError, RuntimeError):
+    """Misuse of `Tensor`'s autograd, in PyTorch's own words."""
+
+
+class ConfigError(PullbackError, ValueError):
+    """An unknown setting or an unusable value for one."""

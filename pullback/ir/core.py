@@ -1,0 +1,194 @@
+"""The IR's nouns: Op, Value, Operation, Region, Function. Strict SSA; loops and branches are operations with regions."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pullback.errors import DerivativeError
+from pullback.ir.types import ArrayType
+from pullback.location import UNKNOWN, Location
+
+Array = np.ndarray[Any, Any]
+
+
+class Value:
+    """What an operation computes, or an argument of a region (then `owner` is None)."""
+
+    __slots__ = ("__weakref__", "index", "name", "owner", "type")
+
+    def __init__(self, type: ArrayType, owner: Operation | None = None, index: int = 0, name: str = "") -> None:
+        self.type = type
+        self.owner = owner
+        self.index = index
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"<Value {self.name or hex(id(self))}: {self.type}>"
+
+
+class Operation:
+    """One use of an op: operands in, results out, regions inside, and the user's line it came from."""
+
+    __slots__ = ("__weakref__", "location", "op", "operands", "regions", "results")
+
+    def __init__(
+        self,
+        op: Op,
+        operands: tuple[Value, ...],
+        types: Sequence[ArrayType],
+        regions: tuple[Region, ...] = (),
+        location: Location = UNKNOWN,
+    ) -> None:
+        self.op = op
+        self.operands = operands
+        self.regions = regions
+        self.location = location
+        self.results = tuple([Value(type, self, index) for index, type in enumerate(types)])
+
+    @property
+    def result(self) -> Value:
+        """The only result."""
+        (result,) = self.results
+        return result
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.op.name}>"
+
+
+class Region:
+    """Arguments, operations in order, and the values that the region yields at its end."""
+
+    __slots__ = ("arguments", "operations", "yields")
+
+    def __init__(
+        self, arguments: Sequence[Value] = (), operations: Sequence[Operation] = (), yields: Sequence[Value] = ()
+    ) -> None:
+        self.arguments = list(arguments)
+        self.operations = list(operations)
+        self.yields = tuple(yields)
+
+
+class Function:
+    """A named region closed over nothing: its last arguments stand for captured arrays, bound by pointer.
+
+    `captured` holds one array per captured argument, None where the IR was read from text.
+    """
+
+    __slots__ = ("body", "captured", "name")
+
+    def __init__(self, name: str, body: Region, captured: Sequence[Array | None] = ()) -> None:
+        self.name = name
+        self.body = body
+        self.captured = list(captured)
+
+    @property
+    def parameters(self) -> list[Value]:
+        """The arguments that a caller passes."""
+        return self.body.arguments[: len(self.body.arguments) - len(self.captured)]
+
+    @property
+    def captured_arguments(self) -> list[Value]:
+        return self.body.arguments[len(self.body.arguments) - len(self.captured) :]
+
+    @property
+    def result_types(self) -> tuple[ArrayType, ...]:
+        return tuple(value.type for value in self.body.yields)
+
+
+class Builder:
+    """Whatever operations can be emitted into; `location` is given to each."""
+
+    location: Location = UNKNOWN
+
+    def emit(self, op: Op, *operands: Value, regions: tuple[Region, ...] = ()) -> Operation:
+        """Check operands against the op's type rule and make the operation. Raises: what `Op.infer` raises."""
+        types = op.infer(*[operand.type for operand in operands], regions=regions)
+        operation = Operation(op, operands, types, regions, self.location)
+        self.insert(operation)
+        return operation
+
+    def insert(self, operation: Operation) -> None:
+        """Take a finished operation. The base class lets it float: it lives as long as its results do."""
+
+    def value(self, op: Op, *operands: Value) -> Value:
+        """Emit an op with one result and give that."""
+        return self.emit(op, *operands).results[0]
+
+    def scale(self, factor: Value, partial: Value) -> Value:
+        """``factor * partial``, in derivatives: builders there know which factors are zero on purpose."""
+        raise NotImplementedError
+
+    def masked(self, value: Value) -> Value:
+        """State that `value` holds exact zeros where a branch was not taken; gives `value`."""
+        return value
+
+
+class RegionBuilder(Builder):
+    """Appends to a region."""
+
+    def __init__(self, region: Region) -> None:
+        self.region = region
+
+    def insert(self, operation: Operation) -> None:
+        self.region.operations.append(operation)
+
+
+@dataclass(frozen=True)
+class Op:
+    """What an operation does. A frozen dataclass: its fields are the attributes, typed, printed and compared.
+
+    A subclass states its type rule (`infer`), its meaning (`evaluate`) and its derivative (`jvp` and `pullback`,
+    or less in the bases Elementwise and Linear).
+    """
+
+    name: ClassVar[str] = ""
+
+    def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
+        """Result types. Raises: ShapeError or DTypeError for operands that do not fit."""
+        raise NotImplementedError
+
+    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
+        """The meaning, in NumPy."""
+        raise NotImplementedError
+
+    def jvp(
+        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
+    ) -> tuple[Value | None, ...]:
+        """Tangents of the results; None is a tangent that is zero everywhere."""
+        raise DerivativeError(f"{self.name} has no derivative rule")
+
+    def pullback(
+        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], cotangents: tuple[Value | None, ...]
+    ) -> tuple[Value | None, ...]:
+        """Cotangents of the operands; None is a cotangent that is zero everywhere."""
+        raise DerivativeError(f"{self.name} has no derivative rule")
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        """Operands on which every test of the op table runs this op."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An op with operands to try it on. `differentiable`: compare derivatives with finite differences there."""
+
+    op: Op
+    operands: tuple[Array, ...]
+    differentiable: bool = True
+
+
+def walk(region: Region) -> Iterator[Operation]:
+    """Every operation of a region and of the regions inside, in order, without recursion."""
+    stack = [iter(region.operations)]
+    while stack:
+        for operation in stack[-1]:
+            yield operation
+            if operation.regions:
+                stack.extend(iter(inner.operations) for inner in reversed(operation.regions))
+                break
+        else:
+            stack.pop()

@@ -1,0 +1,177 @@
+"""Matrix products and integer-array indexing: gather, and scatter_add, its transpose."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+import numpy as np
+
+from pullback.dtypes import f32, f64, i64
+from pullback.errors import DTypeError, OutOfBoundsError, ShapeError
+from pullback.ir.core import Array, Builder, Op, Region, Sample, Value
+from pullback.ir.ops.arithmetic import NUMBERS, Add
+from pullback.ir.ops.base import Linear, arrays
+from pullback.ir.registry import register
+from pullback.ir.types import ArrayType
+
+
+@register
+@dataclass(frozen=True)
+class Matmul(Op):
+    """``(t[..., m, k], t[..., k, n]) -> t[..., m, n]``: leading dims alike, last two swapped first where flagged."""
+
+    name: ClassVar[str] = "matmul"
+    transpose_x: bool = False
+    transpose_y: bool = False
+
+    def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
+        x, y = types
+        if x.dtype != y.dtype or x.dtype not in NUMBERS:
+            raise DTypeError(f"matmul takes two of one number dtype, not {x} and {y}")
+        if x.rank < 2 or x.rank != y.rank or x.dims[:-2] != y.dims[:-2]:
+            raise ShapeError(f"matmul: {x} and {y} do not fit")
+        m, k = reversed(x.dims[-2:]) if self.transpose_x else x.dims[-2:]
+        inner, n = reversed(y.dims[-2:]) if self.transpose_y else y.dims[-2:]
+        if k != inner:
+            raise ShapeError(f"matmul: inner sizes differ: {k} of {x} and {inner} of {y}")
+        return (x.with_shape((*x.dims[:-2], m, n)),)
+
+    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
+        x, y = operands
+        left = np.swapaxes(x, -1, -2) if self.transpose_x else x
+        right = np.swapaxes(y, -1, -2) if self.transpose_y else y
+        return (np.matmul(left, right),)
+
+    def jvp(
+        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
+    ) -> tuple[Value | None, ...]:
+        x, y = operands
+        x_dot, y_dot = tangents
+        parts = []
+        if x_dot is not None:
+            parts.append(b.value(self, x_dot, y))
+        if y_dot is not None:
+            parts.append(b.value(self, x, y_dot))
+        return (None if not parts else parts[0] if len(parts) == 1 else b.value(Add(), *parts),)
+
+    def pullback(
+        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], cotangents: tuple[Value | None, ...]
+    ) -> tuple[Value | None, ...]:
+        (bar,) = cotangents
+        if bar is None or not bar.type.dtype.is_float:
+            return None, None
+        x, y = operands
+        # With X = op(x), Y = op(y): X_bar = bar Yᵀ and Y_bar = Xᵀ bar, transposed again where the flag says so.
+        if self.transpose_x:
+            x_bar = b.value(Matmul(self.transpose_y, True), y, bar)
+        else:
+            x_bar = b.value(Matmul(False, not self.transpose_y), bar, y)
+        if self.transpose_y:
+            y_bar = b.value(Matmul(True, self.transpose_x), bar, x)
+        else:
+            y_bar = b.value(Matmul(not self.transpose_x, False), x, bar)
+        return x_bar, y_bar
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for dtype in (f64, f32):
+            yield Sample(cls(), arrays((3, 4), (4, 5), dtype=dtype))
+            yield Sample(cls(True, False), arrays((4, 3), (4, 5), dtype=dtype))
+            yield Sample(cls(False, True), arrays((3, 4), (5, 4), dtype=dtype))
+            yield Sample(cls(True, True), arrays((2, 4, 3), (2, 5, 4), dtype=dtype))
+            yield Sample(cls(), arrays((1, 40), (40, 1), dtype=dtype))
+            yield Sample(cls(), arrays((37, 4), (4, 1), dtype=dtype))
+            yield Sample(cls(), arrays((1, 4), (4, 37), dtype=dtype))
+            yield Sample(cls(), arrays((3, 0), (0, 2), dtype=dtype))
+            yield Sample(cls(), arrays((0, 3), (3, 2), dtype=dtype))
+        yield Sample(cls(), arrays((3, 4), (4, 5), dtype=i64), False)
+
+
+@register
+@dataclass(frozen=True)
+class Gather(Linear):
+    """Rows of x by index: ``(t[n, ...], i64[k...]) -> t[k..., ...]``; indices count from 0 and are checked."""
+
+    name: ClassVar[str] = "gather"
+
+    def linear_operands(self, count: int) -> tuple[int, ...]:
+        return (0,)
+
+    def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
+        x, index = types
+        if index.dtype != i64 or x.rank < 1:
+            raise DTypeError(f"gather takes rows and i64 indices, not {x} and {index}")
+        return (x.with_shape((*index.dims, *x.dims[1:])),)
+
+    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
+        x, index = operands
+        check_indices(index, x.shape[0])
+        return (x[index],)
+
+    def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
+        x, index = operands
+        return b.masked(b.value(ScatterAdd(x.type.shape[0]), index, cotangent)), None
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        index = np.array([3, 0, 3, 2, 1, 1, 3])
+        yield Sample(cls(), (*arrays((4,)), index))
+        yield Sample(cls(), (*arrays((4, 20), dtype=f32), index.reshape(7, 1)))
+        yield Sample(cls(), (*arrays((4, 2, 3)), np.array(2)))
+        yield Sample(cls(), (*arrays((4, 3)), index[:0]))
+        yield Sample(cls(), (*arrays((4, 3), dtype=i64), index), False)
+
+
+@register
+@dataclass(frozen=True)
+class ScatterAdd(Linear):
+    """Zeros of `size` rows with each update added to its row: ``(i64[k...], t[k..., ...]) -> t[size, ...]``."""
+
+    name: ClassVar[str] = "scatter_add"
+    size: int
+
+    def linear_operands(self, count: int) -> tuple[int, ...]:
+        return (1,)
+
+    def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
+        index, updates = types
+        if index.dtype != i64:
+            raise DTypeError(f"scatter_add takes i64 indices, not {index}")
+        if updates.dims[: index.rank] != index.dims:
+            raise ShapeError(f"scatter_add: {updates} has no row for each of {index}")
+        return (updates.with_shape((self.size, *updates.dims[index.rank :])),)
+
+    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
+        index, updates = operands
+        check_indices(index, self.size)
+        rows = updates.shape[index.ndim :]
+        result = np.zeros((self.size, *rows), updates.dtype)
+        np.add.at(result, index.reshape(-1), updates.reshape(index.size, *rows))
+        return (result,)
+
+    def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
+        return None, b.value(Gather(), cotangent, operands[0])
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        index = np.array([3, 0, 3, 2, 1, 1, 3])
+        yield Sample(cls(4), (index, *arrays((7,))))
+        yield Sample(cls(5), (index.reshape(7, 1), *arrays((7, 1, 20), dtype=f32)))
+        yield Sample(cls(3), (np.array(2), *arrays((2, 3))))
+        yield Sample(cls(3), (index[:0], *arrays((0, 3))))
+        yield Sample(cls(4), (index, *arrays((7, 2), dtype=i64)), False)
+
+
+def check_indices(index: Array, size: int) -> None:
+    """Raises: OutOfBoundsError for an index that is not in 0..size-1."""
+    outside = (index < 0) | (index >= size)
+    if outside.any():
+        bad = int(index[outside].ravel()[0])
+        raise OutOfBoundsError(f"index {bad} is out of bounds for an axis of size {size}")
+
+
+def row_size(kind: ArrayType) -> int:
+    """Elements per row of a gathered array."""
+    return prod(kind.shape[1:])

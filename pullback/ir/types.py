@@ -1,0 +1,59 @@
+"""Types of values: an element type and dims, a dim being a number or a named symbol: ``f64[n, 3]``."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.dtypes import DType
+from pullback.errors import DTypeError, ShapeError
+
+Dim = int | str
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayType:
+    """The type of a value."""
+
+    dtype: DType
+    dims: tuple[Dim, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype.name}[{', '.join(map(str, self.dims))}]"
+
+    @property
+    def shape(self) -> Shape:
+        """The dims when all are numbers. Raises: ShapeError while one is a symbol."""
+        for dim in self.dims:
+            if not isinstance(dim, int):
+                raise ShapeError(f"the size of dim {dim} in {self} is not known")
+        return self.dims  # type: ignore[return-value]
+
+    @property
+    def rank(self) -> int:
+        return len(self.dims)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    def with_shape(self, dims: Sequence[Dim]) -> ArrayType:
+        return ArrayType(self.dtype, tuple(dims))
+
+    def with_dtype(self, dtype: DType) -> ArrayType:
+        return ArrayType(dtype, self.dims)
+
+
+def type_of(array: np.ndarray[Any, Any]) -> ArrayType:
+    """The type of a NumPy array. Raises: DTypeError for element types that the IR has not."""
+    dtype = dtypes.from_numpy(array.dtype)
+    if dtype is None:
+        known = ", ".join(each.short_name for each in dtypes.ALL)
+        raise DTypeError(f"arrays of dtype {array.dtype} are not supported", help=f"use astype with one of {known}")
+    return ArrayType(dtype, tuple(array.shape))

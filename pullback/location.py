@@ -1,0 +1,79 @@
+"""Where in the user's source an operation came from: found cheaply when recorded, read when shown."""
+from __future__ import annotations
+
+import linecache
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from types import CodeType
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A range of one source line: columns count characters from 0, `end_column` is one past the end; 0, 0 is unknown."""
+
+    file: str
+    line: int
+    column: int = 0
+    end_column: int = 0
+    function: str = ""
+
+    def source(self) -> str:
+        """The source line, without its end, or the empty text."""
+        return linecache.getline(self.file, self.line).rstrip("\n")
+
+    def excerpt(self) -> str:
+        """``file:line in function:   source`` with carets below the range."""
+        name = Path(self.file).name
+        head = f"  {name}:{self.line}" + (f" in {self.function}" if self.function else "") + ":   "
+        source = self.source()
+        stripped = source.lstrip()
+        if not stripped:
+            return head.rstrip()
+        lines = [head + stripped]
+        if self.end_column > self.column:
+            indent = len(source) - len(stripped)
+            lines.append(" " * (len(head) + self.column - indent) + "^" * (self.end_column - self.column))
+        return "\n".join(lines)
+
+
+UNKNOWN = Location("", 0)
+
+_PACKAGE = str(Path(__file__).parent) + "/"
+
+
+@lru_cache(maxsize=1 << 16)
+def _resolve(code: CodeType, instruction: int, line: int) -> Location:
+    """The location of one bytecode instruction; Python 3.10 knows the line only."""
+    column = end_column = 0
+    if hasattr(code, "co_positions"):
+        start, end, column_found, end_found = next(islice(code.co_positions(), instruction // 2, None))
+        if start is not None and column_found is not None and end_found is not None:
+            line = start
+            raw = linecache.getline(code.co_filename, start).encode()
+            column = len(raw[:column_found].decode(errors="replace"))
+            end_column = len(raw[:end_found].decode(errors="replace")) if end == start else len(raw.decode().rstrip())
+    return Location(code.co_filename, line, column, end_column, code.co_name)
+
+
+@lru_cache(maxsize=1 << 12)
+def _is_internal(file: str) -> bool:
+    """Whether frames of `file` belong to this package or to NumPy, not to the user."""
+    if file.startswith(_PACKAGE):
+        return not file.startswith(_PACKAGE + "demo/")
+    return "/numpy/" in file or file.startswith("<frozen") or "/contextlib.py" in file
+
+
+def caller() -> Location:
+    """The innermost frame that is the user's own."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        if not _is_internal(code.co_filename):
+            return _resolve(code, frame.f_lasti, frame.f_lineno)
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return UNKNOWN

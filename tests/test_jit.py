@@ -1,0 +1,142 @@
+"""Text to machine code: linking, errors, laziness, and memory given back."""
+from __future__ import annotations
+
+import ctypes
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+
+import pytest
+
+from pullback.codegen import jit, target
+from pullback.errors import CompileError
+
+ADD_ONE = "define i64 @add_one(i64 %x) {\n  %y = add i64 %x, 1\n  ret i64 %y\n}\n"
+
+
+def integer_function(address: int):
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(address)
+
+
+def test_link_and_call():
+    code = jit.link(ADD_ONE, {}, ["add_one"], verify=True)
+    assert integer_function(code.address("add_one"))(41) == 42
+    assert code.text == ADD_ONE
+    assert "add_one:" in code.assembly
+    with pytest.raises(CompileError, match="not exported"):
+        code.address("other")
+
+
+def test_object_code_links_again():
+    code = jit.link_object(jit.compile_object(ADD_ONE), {}, ["add_one"])
+    again = jit.link_object(code.object_code, {}, ["add_one"])
+    assert integer_function(again.address("add_one"))(1) == 2
+    assert again.address("add_one") != code.address("add_one")
+
+
+def test_imports_by_name():
+    text = (
+        "@cell = external global i64\ndeclare i64 @callback(i64)\n"
+        "define i64 @run(i64 %x) {\n  %a = load i64, ptr @cell\n  %b = call i64 @callback(i64 %x)\n"
+        "  %c = add i64 %a, %b\n  ret i64 %c\n}\n"
+    )
+    cell = ctypes.c_int64(1000)
+    callback = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(lambda x: 2 * x)
+    symbols = {"cell": ctypes.addressof(cell), "callback": ctypes.cast(callback, ctypes.c_void_p).value or 0}
+    code = jit.link(text, symbols, ["run"])
+    assert integer_function(code.address("run"))(21) == 1042
+
+
+def test_library_calls_of_the_code_generator():
+    text = (
+        "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
+        "define double @remainder_of(double %x, double %y) {\n  %r = frem double %x, %y\n  ret double %r\n}\n"
+        "define float @small(float %x, float %y) {\n  %r = frem float %x, %y\n  ret float %r\n}\n"
+        "define void @clear(ptr %p, i64 %n) {\n"
+        "  call void @llvm.memset.p0.i64(ptr %p, i8 0, i64 %n, i1 false)\n  ret void\n}\n"
+    )
+    code = jit.link(text, {}, ["remainder_of", "small", "clear"])
+    double = ctypes.c_double
+    assert ctypes.CFUNCTYPE(double, double, double)(code.address("remainder_of"))(7.5, 2.0) == 1.5
+    buffer = ctypes.create_string_buffer(b"abcdefgh")
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code.address("clear"))(ctypes.addressof(buffer), 3)
+    assert buffer.raw[:8] == b"\0\0\0defgh"
+
+
+@pytest.mark.parametrize(
+    ("text", "exports", "message"),
+    [
+        ("define i64 @f(", [], "LLVM refused the text: .*expected type"),
+        ("define i64 @f() {\n  ret i64 %x\n}", [], "undefined value"),
+        (
+            "declare void @nowhere()\ndefine void @f() {\n  call void @nowhere()\n  ret void\n}", ["f"],
+            r"without an address: \['nowhere'\]",
+        ),
+        (ADD_ONE, ["missing"], "missing"),
+    ],
+)  # fmt: skip
+def test_errors(text, exports, message):
+    with pytest.raises(CompileError, match=message):
+        jit.link(text, {}, exports)
+
+
+def test_verify_finds_what_the_parser_lets_through():
+    text = "define i64 @f(i1 %c) {\n  br i1 %c, label %a, label %b\na:\n  %x = add i64 1, 2\n  br label %b\nb:\n"
+    with pytest.raises(CompileError, match="dominate"):
+        jit.link(text + "  ret i64 %x\n}\n", {}, ["f"], verify=True)
+
+
+def test_the_target_is_made_once():
+    assert target.host() is target.host()
+    assert target.host().triple
+
+
+def test_threads_compile_at_once():
+    answers = []
+
+    def work(number: int) -> None:
+        for step in range(5):
+            text = ADD_ONE.replace(", 1", f", {number * 100 + step}")
+            code = jit.link(text, {}, ["add_one"])
+            answers.append(integer_function(code.address("add_one"))(0) == number * 100 + step)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [True] * 20
+
+
+def test_code_is_dropped_without_the_cycle_collector():
+    code = jit.link(ADD_ONE, {}, ["add_one"])
+    tracker = weakref.ref(code._tracker)
+    gc.disable()
+    try:
+        del code
+        assert tracker() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_compiling_and_dropping_leaks_nothing():
+    def resident_kib() -> int:
+        with open("/proc/self/statm") as status:
+            return int(status.read().split()[1]) * 4
+
+    def cycle(count: int) -> None:
+        for number in range(count):
+            jit.link(ADD_ONE.replace(", 1", f", {number}"), {}, ["add_one"])
+
+    cycle(50)
+    before = resident_kib()
+    cycle(300)
+    assert resident_kib() - before < 600  # 2 KiB each; a shared LLJIT would leak 9
+
+
+def test_importing_the_package_does_not_import_llvm():
+    script = "import sys, pullback.codegen.jit, pullback.runtime.handle; sys.exit('llvmlite' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
