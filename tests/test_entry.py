@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 from pullback import dtypes
 from pullback.codegen import jit
 from pullback.codegen.entry import ENTRY, emit_entry
-from pullback.codegen.llvm_text import FunctionText, ModuleText, memory_type
+from pullback.codegen.llvm_text import FunctionText, ModuleText
 from pullback.runtime import abi, handle
 from pullback.runtime.abi import ArgumentKind, ArgumentSpec, EntrySpec, ResultSpec
 
@@ -140,8 +141,7 @@ def test_one_result_in_many_places_or_none(make):
     call = make(spec_of([VECTOR], [VECTOR_RESULT, VECTOR_RESULT], (0, (0, 0))), (0, 0))
     first, (second, third) = call(np.ones(4))
     assert first is second is third
-    references = sys.getrefcount(np.ones(4)) + 3 - 1
-    assert sys.getrefcount(first) == references + 1
+    assert sys.getrefcount(first) == 4  # three names, and the argument of getrefcount
     assert make(spec_of([VECTOR], [VECTOR_RESULT], ()), (0,))(np.ones(4)) == ()
     only = make(spec_of([VECTOR], [VECTOR_RESULT], 0), (0,))(np.ones(4))
     assert sys.getrefcount(only) == 2
@@ -162,7 +162,7 @@ def misaligned() -> np.ndarray:
         (np.ones(4, np.int64),), (np.ones(4, ">f8"),), (np.ones(8)[::2],), (misaligned(),),
         (np.ones(4).view(Subclass),), ([1.0] * 4,), (None,), (1.0,), (np.float64(1),), (np.array(1.0),),
     ],
-    ids=lambda args: str(len(args)) + "_" + "_".join(type(arg).__name__ + str(getattr(arg, "shape", "")) for arg in args),
+    ids=lambda args: "_".join(["of", *(type(arg).__name__ + str(getattr(arg, "shape", "")) for arg in args)]),
 )  # fmt: skip
 def test_misses(make, args):
     call = make(spec_of([VECTOR], [SCALAR_RESULT], 0), (0,))
@@ -390,7 +390,7 @@ def test_cycles_through_miss_are_collected():
     dispatchers = [Dispatcher(words) for _ in range(10)]
     codes = [dispatcher.code for dispatcher in dispatchers]
     assert all(dispatcher.call() == 0 for dispatcher in dispatchers)
-    for one, other in zip(dispatchers, dispatchers[1:], strict=False):
+    for one, other in itertools.pairwise(dispatchers):
         one.neighbour, other.neighbour = other, one
     del dispatchers, one, other
     gc.collect()
@@ -417,4 +417,3 @@ def test_many_arguments_and_results(make):
     args = [np.full(argument.shape, index, np.float32) for index, argument in enumerate(arguments)]
     for got, expected in zip(call(*args), args, strict=True):
         np.testing.assert_array_equal(got, expected)
-    assert memory_type(dtypes.f32, 1) == "float"

@@ -68,7 +68,7 @@ def test_library_calls_of_the_code_generator():
 @pytest.mark.parametrize(
     ("text", "exports", "message"),
     [
-        ("define i64 @f(", [], "LLVM refused the text: .*expected type"),
+        ("define i64 @f(", [], "LLVM refused the text: (.|\\n)*expected type"),
         ("define i64 @f() {\n  ret i64 %x\n}", [], "undefined value"),
         (
             "declare void @nowhere()\ndefine void @f() {\n  call void @nowhere()\n  ret void\n}", ["f"],

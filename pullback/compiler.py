@@ -1,0 +1,137 @@
+"""The pipeline on one screen: an IR function is simplified, fused, emitted, compiled and linked; native code comes out."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pullback.codegen.entry import emit_entry
+from pullback.codegen.jit import NativeCode, link
+from pullback.codegen.program import BODY, Program, build_program
+from pullback.config import settings
+from pullback.ir.clone import copy_function
+from pullback.ir.core import Function
+from pullback.ir.passes.pipeline import simplify
+from pullback.ir.types import type_of
+from pullback.ir.verify import verify
+from pullback.runtime import abi
+from pullback.runtime.abi import ArgumentSpec, EntrySpec, ResultSpec, ResultTree
+from pullback.runtime.handle import CtypesEntry, NativeFunction, call_body
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class Executable:
+    """Native code of one function, with what it came from. Dropping it (and every entry into it) frees the code."""
+
+    traced: Function
+    optimized: Function
+    program: Program
+    code: NativeCode
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def release_gil(self) -> bool:
+        """Whether a run is long enough to let other threads in."""
+        return self.program.cost > settings().release_gil_above
+
+    @cached_property
+    def kernels(self) -> str:
+        """Every kernel with the buffers it takes and the operations it fuses, as text."""
+        names = {value: value.name or f"argument{n}" for n, value in enumerate(self.optimized.body.arguments)}
+        lines = [f"arena: {self.program.arena_bytes} bytes"]
+        for number, kernel in enumerate(self.program.kernels):
+            shown = []
+            for buffer in kernel.buffers:
+                name = names.setdefault(buffer, f"buffer{len(names)}")
+                shown.append(f"{'out ' if buffer in kernel.written else ''}{name}: {buffer.type}")
+            lines.append(f"kernel{number} {kernel.title} ({', '.join(shown)})")
+            lines.extend(f"  {detail}" for detail in kernel.details)
+        return "\n".join(lines) + "\n"
+
+    def __call__(self, arrays: Sequence[Array]) -> list[Array]:
+        """Run on arrays of exactly the function's types (they are made contiguous); gives new arrays.
+
+        Raises: OutOfBoundsError for an index out of bounds.
+        """
+        arguments = [
+            np.require(array, value.type.dtype.numpy, ["C", "A"])
+            for array, value in zip(arrays, self.optimized.parameters, strict=True)
+        ]
+        results = [np.empty(kind.shape, kind.dtype.numpy) for kind in self.optimized.result_types]
+        status = call_body(
+            self.code.address(BODY), arguments, results, self.program.arena_bytes, release_gil=self.release_gil
+        )
+        if status:
+            raise self.program.error(status)
+        return results
+
+
+@dataclass(frozen=True)
+class CallSpec:
+    """How Python calls an executable: argument kinds, which results are NumPy scalars, how results nest."""
+
+    arguments: tuple[ArgumentSpec, ...]
+    scalars: tuple[bool, ...]
+    tree: ResultTree
+
+
+def compile_function(function: Function, call: CallSpec | None = None) -> Executable:
+    """Simplify a function and make native code of it, with a native entry if `call` says how it is called.
+
+    Raises: CompileError for an operation without native code, UnboundError for captured arrays without data.
+    """
+    started = time.perf_counter()
+    optimized = copy_function(function)
+    if settings().verify:
+        verify(optimized)
+    if settings().opt:
+        simplify(optimized)
+    simplified = time.perf_counter()
+    program = build_program(optimized)
+    exports = [BODY]
+    if call is not None and abi.self_test():
+        results = tuple(
+            ResultSpec(kind.dtype, kind.shape, scalar)
+            for kind, scalar in zip(optimized.result_types, call.scalars, strict=True)
+        )
+        release = program.cost > settings().release_gil_above
+        emit_entry(program.module, EntrySpec(call.arguments, results, call.tree, program.arena_bytes, release), BODY)
+        exports.append("entry")
+    emitted = time.perf_counter()
+    code = link(str(program.module), {**program.symbols, **abi.symbols()}, exports)
+    linked = time.perf_counter()
+    seconds = {"simplify": simplified - started, "emit": emitted - simplified, "native": linked - emitted}
+    return Executable(function, optimized, program, code, seconds)
+
+
+def native_entry(
+    executable: Executable, call: CallSpec, miss: Callable[..., Any], name: str, doc: str = ""
+) -> Callable[..., Any]:
+    """The callable that enters an executable compiled with `call`; other arguments go to `miss`."""
+    program = executable.program
+
+    def fail(status: int) -> Any:
+        raise program.error(status)
+
+    owner = (executable.code, program.captured)
+    if abi.self_test():
+        return NativeFunction(executable.code.address("entry"), owner, miss, fail, name, doc).call
+    results = tuple(
+        ResultSpec(kind.dtype, kind.shape, scalar)
+        for kind, scalar in zip(executable.optimized.result_types, call.scalars, strict=True)
+    )
+    spec = EntrySpec(call.arguments, results, call.tree, program.arena_bytes, executable.release_gil)
+    return CtypesEntry(executable.code.address(BODY), owner, spec, miss, fail).call
+
+
+def run(function: Function, arrays: Sequence[Array]) -> list[Array]:
+    """Compile a function and run it once. Raises: what compiling and running raise."""
+    for array, value in zip(arrays, function.parameters, strict=True):
+        assert type_of(array) == value.type, (type_of(array), value.type)
+    return compile_function(function)(arrays)

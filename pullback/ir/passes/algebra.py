@@ -1,0 +1,169 @@
+"""Identities that hold to the last bit, signed zeros, infinities and NaNs included; nothing is ever reassociated."""
+from __future__ import annotations
+
+from math import copysign, frexp, isfinite
+
+from pullback.ir.core import Function, Operation, Value
+from pullback.ir.ops.arithmetic import Add, Div, Mul, Neg, Pow, Sub, ZeroMul
+from pullback.ir.ops.contraction import Matmul
+from pullback.ir.ops.creation import Full
+from pullback.ir.ops.elementary import Sqrt
+from pullback.ir.ops.logic import LogicalNot, Select
+from pullback.ir.ops.shape import Transpose
+from pullback.ir.passes.canonicalize import constant, source
+from pullback.ir.rewrite import Rewriter, Rules, rewrite
+
+
+def algebra(function: Function) -> bool:
+    """Replace operations by cheaper ones that give the same bits.
+
+        %0 = full {value = 2.0, dtype = f64, dims = ()} : f64[]     // =>  %0 = mul %x, %x : f64[]
+        %1 = pow %x, %0 : f64[]                                            return %0
+        return %1
+    """
+    return rewrite(function, RULES)
+
+
+def same_as(value: Value, number: float) -> bool:
+    """Whether `value` is the constant `number`, the sign of zero included."""
+    full = constant(value)
+    return full is not None and full.value == number and copysign(1.0, full.value) == copysign(1.0, number)
+
+
+def filled(rewriter: Rewriter, number: float, like: Value) -> Value:
+    kind = like.type
+    return rewriter.value(Full(number if kind.dtype.is_float else int(number), kind.dtype, kind.dims))
+
+
+def add_zero(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """x + (-0.0) is x for floats (x + 0.0 is not: -0.0 + 0.0 is 0.0); x + 0 is x for integers."""
+    x, y = operation.operands
+    return x if same_as(y, -0.0 if x.type.dtype.is_float else 0) else None
+
+
+def sub_zero(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """x - 0 is x."""
+    x, y = operation.operands
+    return x if same_as(y, 0.0) else None
+
+
+def add_negated(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """x + (-y) is x - y."""
+    x, y = operation.operands
+    negated = source(y, Neg)
+    return None if negated is None else rewriter.value(Sub(), x, *negated.operands)
+
+
+def mul_one(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """x * 1 is x, x * -1 is -x."""
+    x, y = operation.operands
+    if same_as(y, 1.0):
+        return x
+    return rewriter.value(Neg(), x) if same_as(y, -1.0) else None
+
+
+def integer_mul_zero(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """x * 0 is 0, for integers only."""
+    x, y = operation.operands
+    return y if not x.type.dtype.is_float and same_as(y, 0) else None
+
+
+def mul_of_negations(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """(-x) * (-y) is x * y."""
+    x, y = (source(operand, Neg) for operand in operation.operands)
+    return None if x is None or y is None else rewriter.value(operation.op, *x.operands, *y.operands)
+
+
+def div_by_power_of_two(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """x / 2**k is x * 2**-k: both are exact scalings, or round alike."""
+    x, y = operation.operands
+    full = constant(y)
+    if full is None or not isfinite(full.value) or full.value == 0 or abs(frexp(full.value)[0]) != 0.5:
+        return None
+    limit = 2.0**100 if x.type.dtype.itemsize == 4 else 2.0**1000
+    if not 1 / limit < abs(full.value) < limit:
+        return None
+    return rewriter.value(Mul(), x, filled(rewriter, 1.0 / full.value, x))
+
+
+def double_negation(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """-(-x) is x."""
+    inner = source(operation.operands[0], Neg)
+    return None if inner is None else inner.operands[0]
+
+
+def double_not(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """not not x is x."""
+    inner = source(operation.operands[0], LogicalNot)
+    return None if inner is None else inner.operands[0]
+
+
+def simple_pow(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """x to a constant power, as NumPy's scalar powers: 2 is x * x, 1 is x, 0 is 1, 0.5 is sqrt, -1 is 1 / x."""
+    x, y = operation.operands
+    full = constant(y)
+    if full is None:
+        return None
+    is_float = x.type.dtype.is_float
+    if full.value == 2:
+        return rewriter.value(Mul(), x, x)
+    if full.value == 1:
+        return x
+    if full.value == 0:
+        return filled(rewriter, 1.0, x)
+    if full.value == 0.5 and is_float:
+        return rewriter.value(Sqrt(), x)
+    if full.value == -1 and is_float:
+        return rewriter.value(Div(), filled(rewriter, 1.0, x), x)
+    return None
+
+
+def decided_select(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """select by a constant, or between equals, is decided."""
+    condition, x, y = operation.operands
+    full = constant(condition)
+    if full is not None:
+        return x if full.value else y
+    return x if x is y else None
+
+
+def constant_zero_mul(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """zero_mul by a constant: 0 * y is 0; any other factor needs no care."""
+    x, y = operation.operands
+    full = constant(x)
+    if full is not None:
+        return rewriter.value(Mul(), x, y) if full.value != 0 else filled(rewriter, 0.0, x)
+    finite = constant(y)
+    return rewriter.value(Mul(), x, y) if finite is not None and isfinite(finite.value) and finite.value > 0 else None
+
+
+def transposed_operand(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """matmul of a matrix whose last two axes are swapped is matmul with the flag."""
+    op = operation.op
+    assert isinstance(op, Matmul)
+    operands, flags = list(operation.operands), [op.transpose_x, op.transpose_y]
+    for side, operand in enumerate(operands):
+        inner = source(operand, Transpose)
+        if inner is None:
+            continue
+        assert isinstance(inner.op, Transpose)
+        rank = len(inner.op.axes)
+        if inner.op.axes == (*range(rank - 2), rank - 1, rank - 2):
+            operands[side], flags[side] = inner.operands[0], not flags[side]
+    if operands == list(operation.operands):
+        return None
+    return rewriter.value(Matmul(*flags), *operands)
+
+
+RULES: Rules = {
+    Add: (add_zero, add_negated),
+    Sub: (sub_zero,),
+    Mul: (mul_one, integer_mul_zero, mul_of_negations),
+    Div: (mul_one, div_by_power_of_two),
+    Neg: (double_negation,),
+    LogicalNot: (double_not,),
+    Pow: (simple_pow,),
+    Select: (decided_select,),
+    ZeroMul: (constant_zero_mul,),
+    Matmul: (transposed_operand,),
+}
