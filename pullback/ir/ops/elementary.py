@@ -1,13 +1,14 @@
 """Elementary functions of floats; accuracy in ulp is stated and checked in codegen/vecmath."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import pi, sqrt
 from typing import ClassVar
 
 import numpy as np
 
-from pullback.ir.core import Array, Builder, Value
+from pullback.ir.core import Array, Builder, Sample, Value
 from pullback.ir.ops.base import Elementwise, Partial, Term
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
 from pullback.ir.registry import register
@@ -325,6 +326,28 @@ class Relu(Elementwise):
         self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
     ) -> tuple[Value | None, ...]:
         return self._routed(b, operands[0], tangents[0])
+
+
+@register
+@dataclass(frozen=True)
+class StopGradient(Elementwise):
+    """Its operand, through which no derivative passes: ``f[...] -> f[...]``."""
+
+    name: ClassVar[str] = "stop_gradient"
+
+    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
+        return (operands[0],)
+
+    def lower(self, s: ScalarBuilder, *operands: Scalar) -> Scalar:
+        return operands[0]
+
+    def partials(self, operands: tuple[Term, ...], result: Term) -> tuple[Partial, ...]:
+        return (None,)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for sample in super().samples():
+            yield Sample(sample.op, sample.operands, differentiable=False)
 
 
 class Rounding(Elementwise):

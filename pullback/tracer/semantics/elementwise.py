@@ -1,0 +1,245 @@
+"""Promotion (NEP 50) and broadcasting: operands of any shapes and dtypes in, one elementwise operation out."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.dtypes import DType
+from pullback.errors import ArgumentValueError, DTypeError, ShapeError
+from pullback.ir.core import Builder, Op, Value
+from pullback.ir.ops import arithmetic as a
+from pullback.ir.ops import logic as l
+from pullback.ir.ops.creation import Full
+from pullback.ir.ops.reduction import Broadcast
+from pullback.ir.ops.shape import Reshape
+from pullback.ir.types import Shape
+from pullback.location import caller
+
+Number = bool | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Weak:
+    """A scalar that was a Python number: it takes the dtype of what it meets."""
+
+    value: Value
+
+
+Operand = Value | Weak | Number
+
+
+def value_of(operand: Value | Weak) -> Value:
+    return operand.value if isinstance(operand, Weak) else operand
+
+
+def shape_of(operand: Operand) -> Shape:
+    return value_of(operand).type.shape if isinstance(operand, Value | Weak) else ()
+
+
+def _probe(operand: Operand) -> Any:
+    """What stands for an operand in NumPy's own promotion."""
+    if isinstance(operand, Value):
+        return operand.type.dtype.numpy
+    if isinstance(operand, Weak):
+        dtype = operand.value.type.dtype
+        return 0.0 if dtype.is_float else np.bool_ if dtype.is_bool else 0
+    return np.bool_ if isinstance(operand, bool) else operand
+
+
+def dtype_of(operand: Operand) -> DType:
+    """The dtype that an operand has on its own."""
+    return promoted([operand])
+
+
+def known_dtype(dtype: Any) -> DType:
+    """The IR's dtype for a NumPy one. Raises: DTypeError where there is none."""
+    found = dtypes.from_numpy(dtype)
+    if found is None:
+        names = ", ".join(each.short_name for each in dtypes.ALL)
+        raise DTypeError(f"dtype {np.dtype(dtype)} is not supported", location=caller(), help=f"use one of {names}")
+    return found
+
+
+def promoted(operands: Sequence[Operand]) -> DType:
+    """The dtype in which NumPy would combine the operands."""
+    return known_dtype(np.result_type(*(_probe(operand) for operand in operands)))
+
+
+def broadcast_shapes(shapes: Sequence[Shape], what: str = "operands") -> Shape:
+    """NumPy's broadcasting. Raises: ShapeError naming the shapes."""
+    try:
+        return tuple(np.broadcast_shapes(*shapes))
+    except ValueError:
+        shown = " and ".join(str(list(shape)) for shape in shapes)
+        raise ShapeError(
+            f"{what} of shapes {shown} do not broadcast", location=caller(),
+            help="sizes must be equal, counted from the last axis, or 1",
+        ) from None  # fmt: skip
+
+
+def broadcast_to(b: Builder, value: Value, shape: Shape) -> Value:
+    """`value` repeated to `shape`. Raises: ShapeError where that cannot be."""
+    have = value.type.shape
+    if have == shape:
+        return value
+    lead = len(shape) - len(have)
+    if lead < 0 or any(size not in (1, shape[lead + axis]) for axis, size in enumerate(have)):
+        raise ShapeError(f"shape {list(have)} does not broadcast to {list(shape)}", location=caller())
+    kept = tuple(axis for axis, size in enumerate(have) if size == shape[lead + axis])
+    squeezed = tuple(have[axis] for axis in kept)
+    if squeezed != have:
+        value = b.value(Reshape(squeezed), value)
+    axes = tuple(lead + axis for axis in kept)
+    return value if squeezed == shape else b.value(Broadcast(shape, axes), value)
+
+
+def number(b: Builder, value: Number, dtype: DType, shape: Shape = ()) -> Value:
+    """A constant. Raises: ArgumentValueError for a Python integer that the dtype cannot hold, as NumPy."""
+    if dtype.is_float:
+        return b.value(Full(float(value), dtype, shape))
+    if dtype.is_bool:
+        return b.value(Full(bool(value), dtype, shape))
+    limits = np.iinfo(dtype.numpy)
+    if not limits.min <= int(value) <= limits.max:
+        raise ArgumentValueError(f"Python integer {value} out of bounds for {dtype.short_name}", location=caller())
+    return b.value(Full(int(value), dtype, shape))
+
+
+def cast(b: Builder, value: Value, dtype: DType) -> Value:
+    """`value` as `dtype`."""
+    return value if value.type.dtype == dtype else b.value(a.Cast(dtype), value)
+
+
+def ready(b: Builder, operand: Operand, dtype: DType, shape: Shape) -> Value:
+    """An operand as a value of a dtype and shape."""
+    if isinstance(operand, Value | Weak):
+        return broadcast_to(b, cast(b, value_of(operand), dtype), shape)
+    return number(b, operand, dtype, shape)
+
+
+def together(b: Builder, operands: Sequence[Operand], dtype: DType | None = None) -> list[Value]:
+    """Operands promoted to one dtype and broadcast to one shape."""
+    common = promoted(operands) if dtype is None else dtype
+    shape = broadcast_shapes([shape_of(operand) for operand in operands])
+    return [ready(b, operand, common, shape) for operand in operands]
+
+
+def as_float(dtype: DType) -> DType:
+    """The float dtype in which NumPy computes sin, sqrt and the like. Raises: DTypeError where that is float16."""
+    if dtype.is_float:
+        return dtype
+    found = np.result_type(dtype.numpy, np.float16) if dtype.itemsize > 1 else np.dtype(np.float16)
+    if found == np.float16:
+        raise DTypeError(
+            f"a float function of {dtype.short_name} is float16 in NumPy, which is not supported",
+            location=caller(), help="use x.astype(np.float32) first",
+        )  # fmt: skip
+    return known_dtype(found)
+
+
+def apply(b: Builder, op: Op, *operands: Operand) -> Value:
+    """An elementwise op after promotion and broadcasting."""
+    return b.value(op, *together(b, operands))
+
+
+def apply_float(b: Builder, op: Op, *operands: Operand) -> Value:
+    """An elementwise op on floats: integers become floats first."""
+    return b.value(op, *together(b, operands, as_float(promoted(operands))))
+
+
+def add(b: Builder, x: Operand, y: Operand) -> Value:
+    """x + y; of bools, or."""
+    return apply(b, l.LogicalOr() if promoted([x, y]).is_bool else a.Add(), x, y)
+
+
+def sub(b: Builder, x: Operand, y: Operand) -> Value:
+    """x - y. Raises: DTypeError for bools, as NumPy."""
+    if promoted([x, y]).is_bool:
+        raise DTypeError("numpy boolean subtract is not supported", location=caller(), help="use ^ or logical_xor")
+    return apply(b, a.Sub(), x, y)
+
+
+def mul(b: Builder, x: Operand, y: Operand) -> Value:
+    """x * y; of bools, and."""
+    return apply(b, l.LogicalAnd() if promoted([x, y]).is_bool else a.Mul(), x, y)
+
+
+def div(b: Builder, x: Operand, y: Operand) -> Value:
+    """x / y; integers divide as float64."""
+    dtype = promoted([x, y])
+    return b.value(a.Div(), *together(b, [x, y], dtype if dtype.is_float else dtypes.f64))
+
+
+def power(b: Builder, x: Operand, y: Operand) -> Value:
+    """x ** y. Raises: ArgumentValueError for an integer to a negative constant power, as NumPy."""
+    dtype = promoted([x, y])
+    if dtype.is_bool:
+        dtype = dtypes.i8
+    if not dtype.is_float and not isinstance(y, Value | Weak) and y < 0:
+        raise ArgumentValueError(
+            "integers to negative integer powers are not allowed", location=caller(), help="use x.astype(float) ** y"
+        )
+    return b.value(a.Pow(), *together(b, [x, y], dtype))
+
+
+def modulo(b: Builder, op: Op, x: Operand, y: Operand) -> Value:
+    """floor_divide or remainder; bools count as int8."""
+    dtype = promoted([x, y])
+    return b.value(op, *together(b, [x, y], dtypes.i8 if dtype.is_bool else dtype))
+
+
+def negative(b: Builder, x: Operand) -> Value:
+    """-x. Raises: DTypeError for bools, as NumPy."""
+    if promoted([x]).is_bool:
+        raise DTypeError("numpy boolean negative is not supported", location=caller(), help="use ~ or logical_not")
+    return apply(b, a.Neg(), x)
+
+
+def absolute(b: Builder, x: Operand) -> Value:
+    """|x|; a bool stays."""
+    return ready(b, x, dtypes.boolean, shape_of(x)) if promoted([x]).is_bool else apply(b, a.Abs(), x)
+
+
+def extreme(b: Builder, largest: bool, x: Operand, y: Operand) -> Value:
+    """maximum or minimum."""
+    if promoted([x, y]).is_bool:
+        return apply(b, l.LogicalOr() if largest else l.LogicalAnd(), x, y)
+    return apply(b, a.Maximum() if largest else a.Minimum(), x, y)
+
+
+def truth(b: Builder, x: Operand) -> Value:
+    """x != 0."""
+    return ready(b, x, dtypes.boolean, shape_of(x))
+
+
+def logical(b: Builder, op: Op, *operands: Operand) -> Value:
+    """logical_and and its kin, of anything."""
+    return b.value(op, *together(b, [truth(b, operand) for operand in operands]))
+
+
+def bitwise(b: Builder, op: Op, *operands: Operand) -> Value:
+    """& | ^ ~ << >> of integers and bools. Raises: DTypeError for floats."""
+    dtype = promoted(operands)
+    if dtype.is_float:
+        raise DTypeError(f"{op.name} is not defined for {dtype.short_name}", location=caller())
+    if dtype.is_bool and op.name.startswith("shift"):
+        dtype = dtypes.i8
+    return b.value(op, *together(b, operands, dtype))
+
+
+def where(b: Builder, condition: Operand, x: Operand, y: Operand) -> Value:
+    """x where the condition holds, else y."""
+    dtype = promoted([x, y])
+    shape = broadcast_shapes([shape_of(condition), shape_of(x), shape_of(y)])
+    chosen = broadcast_to(b, truth(b, condition), shape)
+    return b.value(l.Select(), chosen, ready(b, x, dtype, shape), ready(b, y, dtype, shape))
+
+
+def rounding(b: Builder, op: Op, x: Operand) -> Value:
+    """floor, ceil, trunc, rint; integers stay what they are."""
+    dtype = promoted([x])
+    return ready(b, x, dtype, shape_of(x)) if not dtype.is_float else apply(b, op, x)

@@ -1,0 +1,100 @@
+"""Nested arguments and results: a tuple, list, dict, named tuple or dataclass in, its leaves and its structure out."""
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Structure:
+    """How leaves nest: a node's Python type, its keys (dict keys or field names), its children; None for a leaf."""
+
+    type: type | None
+    keys: tuple[Any, ...] = ()
+    children: tuple[Structure, ...] = ()
+
+    @property
+    def leaves(self) -> int:
+        """Number of leaves below."""
+        return 1 if self.type is None else sum(child.leaves for child in self.children)
+
+
+LEAF = Structure(None)
+
+
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """Leaves from left to right, dicts in their own order, and the structure."""
+    leaves: list[Any] = []
+    return leaves, _flatten(tree, leaves)
+
+
+def _flatten(tree: Any, leaves: list[Any]) -> Structure:
+    kind = type(tree)
+    if tree is None:
+        return Structure(type(None))
+    if kind is tuple or kind is list:
+        return Structure(kind, (), tuple([_flatten(child, leaves) for child in tree]))
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return Structure(kind, (), tuple([_flatten(child, leaves) for child in tree]))
+    if isinstance(tree, dict):
+        keys = tuple(tree)
+        return Structure(kind, keys, tuple([_flatten(tree[key], leaves) for key in keys]))
+    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
+        names = tuple(field.name for field in dataclasses.fields(tree))
+        return Structure(kind, names, tuple([_flatten(getattr(tree, name), leaves) for name in names]))
+    leaves.append(tree)
+    return LEAF
+
+
+def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
+    """The tree of a structure with other leaves."""
+    return _unflatten(structure, iter(leaves))
+
+
+def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
+    kind = structure.type
+    if kind is None:
+        return next(leaves)
+    if kind is type(None):
+        return None
+    children = [_unflatten(child, leaves) for child in structure.children]
+    if kind is tuple or kind is list:
+        return kind(children)
+    if issubclass(kind, tuple):
+        return kind(*children)
+    if issubclass(kind, dict):
+        plain = dict(zip(structure.keys, children, strict=True))
+        return plain if kind is dict else kind(plain)
+    return _remade(kind, dict(zip(structure.keys, children, strict=True)))
+
+
+def _remade(kind: type, fields: dict[str, Any]) -> Any:
+    """A dataclass instance with these fields, whatever its __init__ takes."""
+    instance = object.__new__(kind)
+    for name, value in fields.items():
+        object.__setattr__(instance, name, value)
+    return instance
+
+
+def map_leaves(function: Callable[..., Any], tree: Any) -> Any:
+    """The tree with `function` applied to each leaf."""
+    leaves, structure = flatten(tree)
+    return unflatten(structure, [function(leaf) for leaf in leaves])
+
+
+def paths(structure: Structure, root: str) -> list[str]:
+    """How each leaf is reached: ``w['bias'][0]``."""
+    if structure.type is None:
+        return [root]
+    found: list[str] = []
+    for index, child in enumerate(structure.children):
+        if issubclass(structure.type, dict):
+            step = f"[{structure.keys[index]!r}]"
+        elif structure.keys:
+            step = f".{structure.keys[index]}"
+        else:
+            step = f"[{index}]"
+        found += paths(child, root + step)
+    return found
