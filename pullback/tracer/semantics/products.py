@@ -1,0 +1,181 @@
+"""Products of arrays: matmul in every combination of ranks, dot, tensordot, einsum."""
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from pullback import dtypes
+from pullback.errors import ArgumentValueError, ShapeError
+from pullback.ir.core import Builder, Value
+from pullback.ir.ops.contraction import Matmul
+from pullback.location import caller
+from pullback.tracer.semantics.elementwise import broadcast_shapes, broadcast_to, cast, mul, promoted
+from pullback.tracer.semantics.reductions import normal_axis, total
+from pullback.tracer.semantics.shapes import reshape, trace_of, transpose
+
+
+def _pair(b: Builder, x: Value, y: Value) -> tuple[Value, Value]:
+    """Both in their common dtype; bools count in int8, as no bool matrix product exists here."""
+    dtype = promoted([x, y])
+    return cast(b, x, dtype), cast(b, y, dtype)
+
+
+def matmul(b: Builder, x: Value, y: Value) -> Value:
+    """``x @ y``: vectors are rows or columns that vanish again, leading axes broadcast.
+
+    Raises: ShapeError for inner sizes that differ, or an operand without axes.
+    """
+    if x.type.rank == 0 or y.type.rank == 0:
+        raise ShapeError("matmul: operands must have axes", location=caller(), help="use * to multiply by a scalar")
+    inner = x.type.shape[-1], y.type.shape[-2 if y.type.rank > 1 else 0]
+    if inner[0] != inner[1]:
+        raise ShapeError(
+            f"matmul: inner sizes differ: {inner[0]} (axis {x.type.rank - 1} of {x.type}) and {inner[1]} "
+            f"(axis {max(y.type.rank - 2, 0)} of {y.type})", location=caller(), help="transpose one, or check the widths",
+        )  # fmt: skip
+    was_bool = promoted([x, y]).is_bool
+    x, y = _pair(b, x, y)
+    if was_bool:
+        x, y = cast(b, x, dtypes.i64), cast(b, y, dtypes.i64)
+    row, column = x.type.rank == 1, y.type.rank == 1
+    left = reshape(b, x, (1, *x.type.shape)) if row else x
+    right = reshape(b, y, (*y.type.shape, 1)) if column else y
+    result = _stacked(b, left, right)
+    shape = list(result.type.shape)
+    if column:
+        shape.pop(-1)
+    if row:
+        shape.pop(-1 if column else -2)
+    result = reshape(b, result, tuple(shape))
+    return cast(b, result, dtypes.boolean) if was_bool else result
+
+
+def _stacked(b: Builder, x: Value, y: Value) -> Value:
+    """Matrices with leading axes."""
+    if y.type.rank == 2 and x.type.rank > 2:
+        # One matrix for all: the rows of every stack in one product.
+        flat = reshape(b, x, (-1, x.type.shape[-1]) if x.type.size else (prod(x.type.shape[:-1]), x.type.shape[-1]))
+        return reshape(b, b.value(Matmul(), flat, y), (*x.type.shape[:-1], y.type.shape[-1]))
+    lead = broadcast_shapes([x.type.shape[:-2], y.type.shape[:-2]], "leading axes of matmul operands")
+    x = broadcast_to(b, x, (*lead, *x.type.shape[-2:]))
+    y = broadcast_to(b, y, (*lead, *y.type.shape[-2:]))
+    return b.value(Matmul(), x, y)
+
+
+def dot(b: Builder, x: Value, y: Value) -> Value:
+    """np.dot: matmul up to rank 2, multiplication by a scalar, else over the last and the last but one axis."""
+    if x.type.rank == 0 or y.type.rank == 0:
+        return mul(b, x, y)
+    if y.type.rank <= 2 or x.type.rank == 0:
+        return matmul(b, x, y)
+    return tensordot(b, x, y, ([x.type.rank - 1], [y.type.rank - 2]))
+
+
+def inner(b: Builder, x: Value, y: Value) -> Value:
+    """np.inner: over the last axes."""
+    if x.type.rank == 0 or y.type.rank == 0:
+        return mul(b, x, y)
+    return tensordot(b, x, y, ([x.type.rank - 1], [y.type.rank - 1]))
+
+
+def outer(b: Builder, x: Value, y: Value) -> Value:
+    """np.outer of the flattened operands."""
+    return mul(b, reshape(b, x, (x.type.size, 1)), reshape(b, y, (1, y.type.size)))
+
+
+def tensordot(b: Builder, x: Value, y: Value, axes: Any = 2) -> Value:
+    """np.tensordot. Raises: ShapeError where the paired sizes differ."""
+    if isinstance(axes, int):
+        pairs = (list(range(x.type.rank - axes, x.type.rank)), list(range(axes)))
+    else:
+        pairs = tuple([each] if isinstance(each, int) else [operator.index(i) for i in each] for each in axes)  # type: ignore[assignment]
+    left = [normal_axis(axis, x.type.rank) for axis in pairs[0]]
+    right = [normal_axis(axis, y.type.rank) for axis in pairs[1]]
+    sizes = [x.type.shape[axis] for axis in left], [y.type.shape[axis] for axis in right]
+    if sizes[0] != sizes[1]:
+        raise ShapeError(f"tensordot: sizes {sizes[0]} and {sizes[1]} of the paired axes differ", location=caller())
+    x, y = _pair(b, x, y)
+    free_x = [axis for axis in range(x.type.rank) if axis not in left]
+    free_y = [axis for axis in range(y.type.rank) if axis not in right]
+    k = prod(sizes[0])
+    shape_x, shape_y = [x.type.shape[axis] for axis in free_x], [y.type.shape[axis] for axis in free_y]
+    rows = reshape(b, transpose(b, x, [*free_x, *left]), (prod(shape_x), k))
+    columns = reshape(b, transpose(b, y, [*right, *free_y]), (k, prod(shape_y)))
+    return reshape(b, matmul(b, rows, columns), (*shape_x, *shape_y))
+
+
+def einsum(b: Builder, subscripts: str, operands: Sequence[Value]) -> Value:
+    """np.einsum with letters and an optional output; operands are combined from left to right.
+
+    Raises: ArgumentValueError for subscripts that do not fit the operands, or an ellipsis.
+    """
+    text = subscripts.replace(" ", "")
+    if "." in text:
+        raise ArgumentValueError("einsum with an ellipsis is not supported", location=caller(), help="name the axes")
+    inputs, _, output = text.partition("->")
+    labels = inputs.split(",")
+    if "->" not in text:
+        joined = "".join(labels)
+        output = "".join(sorted(label for label in set(joined) if joined.count(label) == 1))
+    if len(labels) != len(operands):
+        raise ArgumentValueError(f"einsum {subscripts!r} names {len(labels)} operands, not {len(operands)}", location=caller())
+    sizes: dict[str, int] = {}
+    for label, operand in zip(labels, operands, strict=True):
+        if len(label) != operand.type.rank:
+            raise ArgumentValueError(f"einsum: {label!r} does not name the axes of {operand.type}", location=caller())
+        for letter, size in zip(label, operand.type.shape, strict=True):
+            if sizes.setdefault(letter, size) != size:
+                raise ShapeError(f"einsum: axis {letter} has sizes {sizes[letter]} and {size}", location=caller())
+    if any(letter not in sizes for letter in output) or len(set(output)) < len(output):
+        raise ArgumentValueError(f"einsum: output {output!r} names an axis that is not there, or one twice", location=caller())
+    terms = [_diagonal(b, label, operand) for label, operand in zip(labels, operands, strict=True)]
+    label, value = terms[0]
+    for index, (other_label, other) in enumerate(terms[1:], start=1):
+        later = set(output).union(*(each for each, _ in terms[index + 1 :]))
+        label, value = _contract(b, label, value, other_label, other, later)
+    label, value = _sum_out(b, label, value, set(output))
+    return transpose(b, value, [label.index(letter) for letter in output])
+
+
+def _diagonal(b: Builder, label: str, value: Value) -> tuple[str, Value]:
+    """Axes named twice become their diagonal."""
+    for letter in set(label):
+        while label.count(letter) > 1:
+            first = label.index(letter)
+            second = label.index(letter, first + 1)
+            rest = [axis for axis in range(len(label)) if axis not in (first, second)]
+            value = trace_of(b, transpose(b, value, [*rest, first, second]))
+            label = "".join(label[axis] for axis in rest) + letter
+    return label, value
+
+
+def _sum_out(b: Builder, label: str, value: Value, kept: set[str]) -> tuple[str, Value]:
+    gone = tuple(axis for axis, letter in enumerate(label) if letter not in kept)
+    if not gone:
+        return label, value
+    return "".join(letter for letter in label if letter in kept), total(b, value, gone, dtype=value.type.dtype)
+
+
+def _contract(b: Builder, left: str, x: Value, right: str, y: Value, later: set[str]) -> tuple[str, Value]:
+    """Two operands by one batched matrix product: shared kept axes lead, shared lost axes are summed over."""
+    left, x = _sum_out(b, left, x, later | set(right))
+    right, y = _sum_out(b, right, y, later | set(left))
+    x, y = _pair(b, x, y)
+    shared = [letter for letter in left if letter in right]
+    batch = [letter for letter in shared if letter in later]
+    lost = [letter for letter in shared if letter not in later]
+    free_x = [letter for letter in left if letter not in shared]
+    free_y = [letter for letter in right if letter not in shared]
+    size = dict(zip(left + right, x.type.shape + y.type.shape, strict=True))
+
+    def sizes(letters: list[str]) -> list[int]:
+        return [size[letter] for letter in letters]
+
+    rows = transpose(b, x, [left.index(letter) for letter in (*batch, *free_x, *lost)])
+    columns = transpose(b, y, [right.index(letter) for letter in (*batch, *lost, *free_y)])
+    rows = reshape(b, rows, (*sizes(batch), prod(sizes(free_x)), prod(sizes(lost))))
+    columns = reshape(b, columns, (*sizes(batch), prod(sizes(lost)), prod(sizes(free_y))))
+    result = matmul(b, rows, columns)
+    return "".join([*batch, *free_x, *free_y]), reshape(b, result, (*sizes(batch), *sizes(free_x), *sizes(free_y)))

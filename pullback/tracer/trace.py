@@ -1,0 +1,149 @@
+"""A Python function and example arguments in, an IR function out: the function runs once, on traced arguments."""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.dtypes import DType
+from pullback.errors import ArgumentError, TraceError
+from pullback.ir.clone import inline
+from pullback.ir.core import Function, Value
+from pullback.ir.types import ArrayType, type_of
+from pullback.location import caller
+from pullback.tracer.numpy_protocol import TracedArray, wrap
+from pullback.tracer.record import Recorder
+from pullback.tracer.traced import Traced, array_of, innermost, lift_through
+from pullback.tracer.tree import Structure, flatten, paths, unflatten
+
+
+class LeafKind(Enum):
+    """What an argument leaf was: Python numbers are weak, arrays and NumPy scalars are not."""
+
+    ARRAY = "array"
+    FLOAT = "float"
+    INT = "int"
+    BOOL = "bool"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """The type of an argument leaf, as far as traced code depends on it."""
+
+    type: ArrayType
+    kind: LeafKind
+
+    @property
+    def is_float(self) -> bool:
+        return self.type.dtype.is_float
+
+
+_PYTHON: Mapping[type, tuple[DType, LeafKind]] = {
+    float: (dtypes.f64, LeafKind.FLOAT), int: (dtypes.i64, LeafKind.INT), bool: (dtypes.boolean, LeafKind.BOOL),
+}  # fmt: skip
+
+
+def leaf_of(value: Any, path: str) -> Leaf:
+    """The leaf that a value is. Raises: ArgumentError naming the argument for what no array is made of."""
+    if isinstance(value, Traced):
+        kind = LeafKind.ARRAY
+        if value.weak:
+            dtype = value.value.type.dtype
+            kind = LeafKind.FLOAT if dtype.is_float else LeafKind.BOOL if dtype.is_bool else LeafKind.INT
+        return Leaf(value.value.type, kind)
+    known = _PYTHON.get(type(value))
+    if known is not None:
+        return Leaf(ArrayType(known[0], ()), known[1])
+    if isinstance(value, np.ndarray | np.generic):
+        if isinstance(value, np.ma.MaskedArray):
+            raise ArgumentError(f"{path} is a masked array, which is not supported", location=caller(),
+                                help="pass value.filled(...) and the mask")  # fmt: skip
+        if dtypes.from_numpy(value.dtype) is None:
+            raise ArgumentError(f"{path} has dtype {value.dtype}, which is not supported", location=caller(),
+                                help="pass arrays of bools, integers, float32 or float64")  # fmt: skip
+        return Leaf(type_of(np.asarray(value)), LeafKind.ARRAY)
+    raise ArgumentError(f"{path} is a {type(value).__name__}: arguments are arrays, numbers, or nests of them",
+                        location=caller(), help="name it in static_argnames if it is a setting")  # fmt: skip
+
+
+def leaves_of(values: Sequence[Any], structure: Structure, root: str = "args") -> list[Leaf]:
+    """The leaves of flattened arguments."""
+    try:
+        return [leaf_of(value, "") for value in values]
+    except ArgumentError:
+        return [leaf_of(value, path) for value, path in zip(values, paths(structure, root), strict=True)]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A traced function. Its parameters are the argument leaves, then `lifted` values of the traces around.
+
+    `output` is how results nest; `auxiliary` how those of the second result do, where a function has one.
+    """
+
+    function: Function
+    leaves: tuple[Leaf, ...]
+    lifted: tuple[Traced, ...]
+    output: Structure
+
+
+def trace(
+    fun: Callable[..., Any],
+    leaves: Sequence[Leaf],
+    structure: Structure,
+    *,
+    name: str,
+    names: Sequence[str] = (),
+    outer: Recorder | None = None,
+) -> Trace:
+    """Run `fun` once on traced arguments; `structure` is that of ``(args, kwargs)``.
+
+    Raises: TraceError with the user's line for what cannot be traced.
+    """
+    recorder = Recorder(wrap, outer)
+    parameters = []
+    for index, leaf in enumerate(leaves):
+        parameters.append(Value(leaf.type, name=names[index] if index < len(names) else f"x{index}"))
+    traced = [
+        TracedArray(value, recorder, leaf.kind is not LeafKind.ARRAY)
+        for value, leaf in zip(parameters, leaves, strict=True)
+    ]
+    args, kwargs = unflatten(structure, traced)
+    result = fun(*args, **kwargs)
+    results, output = flatten(result)
+    yields = [_result(recorder, value, path) for value, path in zip(results, paths(output, "result"), strict=True)]
+    function, lifted = recorder.finish(name, parameters, yields)
+    around = tuple(TracedArray(value, outer) for value in lifted) if outer is not None else ()
+    return Trace(function, tuple(leaves), around, output)
+
+
+def _result(recorder: Recorder, value: Any, path: str) -> Value:
+    """A result leaf as a value; what was not computed from arguments is a constant."""
+    if isinstance(value, Traced):
+        return value.value if value.recorder is recorder else lift_through(recorder, value)
+    leaf_of(value, path)
+    return array_of(recorder, value)
+
+
+def find_recorder(values: Sequence[Any]) -> Recorder | None:
+    """The trace that values belong to, if one of them is traced."""
+    traced = [value for value in values if isinstance(value, Traced)]
+    return innermost(traced) if traced else None
+
+
+def call_inline(recorder: Recorder, made: Function, traced: Trace, values: Sequence[Any]) -> list[TracedArray]:
+    """Insert a function derived from a trace into another trace; `values` are its leading arguments."""
+    operands = [array_of(recorder, value) for value in (*values[: len(traced.leaves)], *traced.lifted)]
+    operands += [array_of(recorder, value) for value in values[len(traced.leaves) :]]
+    operands += [recorder.capture(_bound(array)) for array in made.captured]
+    return [wrap(value, recorder) for value in inline(recorder, made, operands)]
+
+
+def _bound(array: Any) -> np.ndarray[Any, Any]:
+    if array is None:
+        raise TraceError("a captured array has no data")
+    return np.asarray(array)
