@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 from pullback import dtypes
+from pullback.codegen import vecmath
 from pullback.codegen.llvm_text import FunctionText, element_type, literal
-import pullback.codegen.vecmath as vecmath
 from pullback.dtypes import DType
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar
 

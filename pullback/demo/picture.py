@@ -7,10 +7,11 @@ from math import ceil, floor, isfinite, log10
 from xml.sax.saxutils import escape
 
 from pullback.drawing import Drawing, Graph, draw
+from pullback.drawing.graph import printable
 from pullback.errors import ArgumentValueError
 
 _WIDTH = 640.0  # of the panel with the curves, axes and their labels included
-_HEIGHT = 400.0
+_HEIGHT, _TALLEST = 400.0, 560.0  # beside a tall graph the curves grow up to the second
 _LEFT, _RIGHT, _UPPER, _LOWER = 74.0, 24.0, 24.0, 56.0  # margins of the plot within its panel
 _TITLE_HEIGHT = 44.0
 _POINTS = 700  # drawn per curve at most, about one a pixel
@@ -70,18 +71,17 @@ def loss_picture(
         raise ArgumentValueError(
             f"loss_picture: {min(finite)} has no place on a logarithmic axis", help="pass logarithmic=False"
         )
-    panel = _curves(series, finite, logarithmic, across, up)
     drawing = draw(graph) if graph is not None and graph.nodes else None
-    return _page(panel, drawing, title)
+    height = _HEIGHT if drawing is None else max(_HEIGHT, min(drawing.height, 2 * _HEIGHT))
+    panel = _curves(series, _value_axis(finite, logarithmic, min(height, _TALLEST)), across, up)
+    return _page(panel, drawing, height, title)
 
 
-def _page(panel: str, drawing: Drawing | None, title: str) -> str:
-    """The document around the two panels; a graph that is taller or wider than the curves is scaled down to them."""
-    height = _HEIGHT
+def _page(panel: str, drawing: Drawing | None, height: float, title: str) -> str:
+    """The document around the two panels; a graph that is taller than `height`, or very wide, is scaled down."""
     width = _WIDTH
     second = []
     if drawing is not None:
-        height = max(_HEIGHT, min(drawing.height, 2 * _HEIGHT))
         scale = min(1.0, height / drawing.height, 1.6 * _WIDTH / drawing.width)
         shown_width, shown_height = drawing.width * scale, drawing.height * scale
         width += shown_width + 24.0
@@ -94,15 +94,21 @@ def _page(panel: str, drawing: Drawing | None, title: str) -> str:
             drawing.body,
             "</svg>",
         ]
+    head = []
+    if title:
+        text = _clean(title)
+        head = [
+            f"<title>{text}</title>",
+            f'<text x="{_LEFT:.0f}" y="30" font-size="16" font-weight="bold" fill="#1d1f23">{text}</text>',
+        ]
     size = f"{width:.0f}", f"{height + _TITLE_HEIGHT:.0f}"
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" '
             f'viewBox="0 0 {size[0]} {size[1]}" font-family="Helvetica, Arial, \'DejaVu Sans\', sans-serif">',
-            f"<title>{escape(title)}</title>",
             '<rect width="100%" height="100%" fill="#ffffff"/>',
-            f'<text x="{_LEFT:.0f}" y="30" font-size="16" font-weight="bold" fill="#1d1f23">{escape(title)}</text>',
-            f'<g transform="translate(0 {_TITLE_HEIGHT + (height - _HEIGHT) / 2:.1f})">',
+            *head,
+            f'<g transform="translate(0 {_TITLE_HEIGHT:.1f})">',
             panel,
             "</g>",
             *second,
@@ -112,12 +118,9 @@ def _page(panel: str, drawing: Drawing | None, title: str) -> str:
     )
 
 
-def _curves(
-    series: Mapping[str, Sequence[float]], finite: Sequence[float], logarithmic: bool, across: str, up: str
-) -> str:
+def _curves(series: Mapping[str, Sequence[float]], y_axis: _Axis, across: str, up: str) -> str:
     longest = max(map(len, series.values()))
     x_axis = _Axis(0.0, float(max(1, longest - 1)), _LEFT, _WIDTH - _RIGHT)
-    y_axis = _value_axis(finite, logarithmic)
     parts = [_grid(x_axis, y_axis, across, up)]
     styles = {
         name: (_COLOURS[index % len(_COLOURS)], _DASHES[index % len(_DASHES)]) for index, name in enumerate(series)
@@ -128,8 +131,8 @@ def _curves(
     return "\n".join(parts)
 
 
-def _value_axis(finite: Sequence[float], logarithmic: bool) -> _Axis:
-    """The y axis, with a little room above and below, growing upwards."""
+def _value_axis(finite: Sequence[float], logarithmic: bool, height: float) -> _Axis:
+    """The y axis in a panel of that height, growing upwards, with a little room above and below the values."""
     least, most = min(finite), max(finite)
     if logarithmic:
         least, most = log10(least), log10(most)
@@ -138,7 +141,7 @@ def _value_axis(finite: Sequence[float], logarithmic: bool) -> _Axis:
     room = 0.05 * (most - least) or 0.5 * abs(most) or 1.0
     # A loss that starts from zero keeps zero on the axis itself.
     lower = least if least == 0.0 and not logarithmic else least - room
-    return _Axis(lower, most + room, _HEIGHT - _LOWER, _UPPER, logarithmic)
+    return _Axis(lower, most + room, height - _LOWER, _UPPER, logarithmic)
 
 
 def _grid(x_axis: _Axis, y_axis: _Axis, across: str, up: str) -> str:
@@ -157,9 +160,9 @@ def _grid(x_axis: _Axis, y_axis: _Axis, across: str, up: str) -> str:
         f'<path d="M{_LEFT} {y_axis.end} V{y_axis.start} H{_WIDTH - _RIGHT}" fill="none" stroke="#9aa0a9"/>'
     )
     middle_x, middle_y = (x_axis.start + x_axis.end) / 2, (y_axis.start + y_axis.end) / 2
-    parts.append(f'<text x="{middle_x:.1f}" y="{_HEIGHT - 14:.1f}" text-anchor="middle">{escape(across)}</text>')
+    parts.append(f'<text x="{middle_x:.1f}" y="{y_axis.start + 42:.1f}" text-anchor="middle">{_clean(across)}</text>')
     parts.append(
-        f'<text transform="translate(18 {middle_y:.1f}) rotate(-90)" text-anchor="middle">{escape(up)}</text>'
+        f'<text transform="translate(18 {middle_y:.1f}) rotate(-90)" text-anchor="middle">{_clean(up)}</text>'
     )
     parts.append("</g>")
     return "\n".join(parts)
@@ -173,12 +176,11 @@ def _curve(values: Sequence[float], x_axis: _Axis, y_axis: _Axis, colour: str, d
         if not isfinite(value):
             apart = True
             continue
-        commands.append(f"{'M' if apart else 'L'}{x_axis.place(index):.1f} {y_axis.place(value):.1f}")
+        point = f"{x_axis.place(index):.1f} {y_axis.place(value):.1f}"
+        # The round cap of a line without length shows a lone point as a dot.
+        commands.append(f"M{point}h0" if apart else f"L{point}")
         apart = False
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    # The round cap of a line without length shows a lone point as a dot.
-    if len(commands) == 1:
-        commands.append("h0")
     return (
         f'<path d="{" ".join(commands)}" fill="none" stroke="{colour}" stroke-width="2" '
         f'stroke-linejoin="round" stroke-linecap="round"{dashes}/>'
@@ -222,9 +224,13 @@ def _legend(series: Mapping[str, Sequence[float]], styles: Mapping[str, tuple[st
         )
         parts.append(
             f'<text x="{left + 40:.1f}" y="{y + 4:.1f}" font-size="12" fill="#2a2d33" xml:space="preserve">'
-            f"{escape(text)}</text>"
+            f"{_clean(text)}</text>"
         )
     return "\n".join(parts)
+
+
+def _clean(text: str) -> str:
+    return escape(printable(text))
 
 
 def _last(values: Sequence[float]) -> str:
@@ -237,8 +243,10 @@ def _log_ticks(least: float, most: float) -> list[float]:
     every = max(1, round(decades / 6))
     factors = (1.0,) if decades > 3 else (1.0, 2.0, 5.0) if decades > 0.7 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
     powers = [power for power in range(floor(least), ceil(most) + 1) if power % every == 0]
-    ticks = [factor * 10.0**power for power in powers for factor in factors]
-    return [tick for tick in ticks if least <= log10(tick) <= most]
+    # Compared as logarithms: the room above the greatest double holds no number.
+    inside = [(factor, power) for power in powers for factor in factors if least <= log10(factor) + power <= most]
+    ticks = [float(f"{factor}e{power}") for factor, power in inside]
+    return [tick for tick in ticks if isfinite(tick) and tick > 0]
 
 
 def _round_step(rough: float) -> float:
@@ -253,4 +261,5 @@ def _number(value: float) -> str:
         return "0"
     if 1e-3 <= abs(value) < 1e6:
         return f"{value:.6g}"
-    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("e+", "e")
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"

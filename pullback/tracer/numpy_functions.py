@@ -15,21 +15,10 @@ from pullback.tracer.record import Recorder
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing, products, shapes
 from pullback.tracer.semantics import reductions as r
-from pullback.tracer.traced import Traced, array_of, innermost, lower
+from pullback.tracer.traced import Traced, active, array_of, lower
 from pullback.tracer.ufuncs import clip as clipped
 
 NotGiven: Any = np._NoValue  # type: ignore[attr-defined]
-
-
-def _flat(values: Any) -> list[Any]:
-    """Everything in nested lists and tuples."""
-    if isinstance(values, list | tuple):
-        return [each for value in values for each in _flat(value)]
-    return [values]
-
-
-def recorder_of(*values: Any) -> Recorder:
-    return innermost(_flat(list(values)))
 
 
 def refuse(name: str, **given: Any) -> None:
@@ -56,7 +45,7 @@ def reduction(name: str, function: Callable[..., Value], takes_dtype: bool = Tru
         initial: Any = NotGiven, where: Any = NotGiven,
     ) -> Any:  # fmt: skip
         refuse(name, out=out, initial=initial, where=where)
-        b = recorder_of(a)
+        b = active()
         extra = {"dtype": _dtype(dtype)} if takes_dtype and dtype is not None else {}
         return b.wrap(function(b, array_of(b, a), axis, given(keepdims, False), **extra))
 
@@ -83,7 +72,7 @@ def spread(name: str, function: Callable[..., Value]) -> Callable[..., Any]:
         *, where: Any = NotGiven, mean: Any = NotGiven, correction: Any = NotGiven,
     ) -> Any:  # fmt: skip
         refuse(name, out=out, where=where, mean=mean)
-        b = recorder_of(a)
+        b = active()
         freedom = ddof if correction is NotGiven else correction
         return b.wrap(function(b, array_of(b, a), axis, given(keepdims, False), freedom, _dtype(dtype)))
 
@@ -93,7 +82,7 @@ def spread(name: str, function: Callable[..., Value]) -> Callable[..., Any]:
 def arg_extreme(largest: bool) -> Callable[..., Any]:
     def found(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
         refuse("argmax" if largest else "argmin", out=out)
-        b = recorder_of(a)
+        b = active()
         return b.wrap(r.arg_extreme(b, largest, array_of(b, a), axis, given(keepdims, False)))
 
     return found
@@ -103,7 +92,7 @@ def unary(function: Callable[..., Value]) -> Callable[..., Any]:
     """A function of one array and plain parameters."""
 
     def applied(a: Any, *parameters: Any, **named: Any) -> Any:
-        b = recorder_of(a)
+        b = active()
         return b.wrap(function(b, array_of(b, a), *parameters, **named))
 
     return applied
@@ -114,7 +103,7 @@ def binary(name: str, function: Callable[..., Value]) -> Callable[..., Any]:
 
     def applied(a: Any, b: Any, *parameters: Any, out: Any = None, **named: Any) -> Any:
         refuse(name, out=out)
-        builder = recorder_of(a, b)
+        builder = active()
         return builder.wrap(function(builder, array_of(builder, a), array_of(builder, b), *parameters, **named))
 
     return applied
@@ -123,7 +112,7 @@ def binary(name: str, function: Callable[..., Value]) -> Callable[..., Any]:
 def reshape(a: Any, /, shape: Any = None, order: str = "C", *, copy: Any = None) -> Any:
     if order != "C":
         raise TraceError(f"reshape in order {order!r} is not traced", location=caller(), help="use order='C'")
-    b = recorder_of(a)
+    b = active()
     return b.wrap(shapes.reshape(b, array_of(b, a), shape))
 
 
@@ -132,7 +121,7 @@ def ravel(a: Any, order: str = "C") -> Any:
 
 
 def transpose(a: Any, axes: Any = None) -> Any:
-    b = recorder_of(a)
+    b = active()
     return b.wrap(shapes.transpose(b, array_of(b, a), axes))
 
 
@@ -141,7 +130,7 @@ def joined(name: str, function: Callable[[Builder, list[Value]], Value]) -> Call
 
     def applied(tup: Any, *, dtype: Any = None, casting: Any = None) -> Any:
         refuse(name, dtype=dtype)
-        b = recorder_of(tup)
+        b = active()
         return b.wrap(function(b, [array_of(b, each) for each in tup]))
 
     return applied
@@ -149,26 +138,26 @@ def joined(name: str, function: Callable[[Builder, list[Value]], Value]) -> Call
 
 def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = None) -> Any:
     refuse("concatenate", out=out)
-    b = recorder_of(arrays)
+    b = active()
     result = shapes.concatenate(b, [array_of(b, each) for each in arrays], axis)
     return b.wrap(result if dtype is None else s.cast(b, result, s.known_dtype(dtype)))
 
 
 def stack(arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: Any = None) -> Any:
     refuse("stack", out=out)
-    b = recorder_of(arrays)
+    b = active()
     values = [array_of(b, each) for each in arrays]
     common = s.promoted(values) if dtype is None else s.known_dtype(dtype)
     return b.wrap(shapes.stack(b, [s.cast(b, value, common) for value in values], axis))
 
 
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    b = recorder_of(ary)
+    b = active()
     return [b.wrap(part) for part in shapes.split(b, array_of(b, ary), indices_or_sections, axis)]
 
 
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
-    b = recorder_of(ary)
+    b = active()
     return [b.wrap(part) for part in shapes.split(b, array_of(b, ary), indices_or_sections, axis, uneven=True)]
 
 
@@ -176,7 +165,7 @@ def where(condition: Any, x: Any = NotGiven, y: Any = NotGiven, /) -> Any:
     if x is NotGiven or y is NotGiven:
         raise TraceError("np.where(condition) gives a shape that depends on values", location=caller(),
                          help="use np.where(condition, x, y)")  # fmt: skip
-    b = recorder_of(condition, x, y)
+    b = active()
     return b.wrap(s.where(b, lower(b, condition), lower(b, x), lower(b, y)))
 
 
@@ -184,7 +173,7 @@ def clip(a: Any, a_min: Any = NotGiven, a_max: Any = NotGiven, out: Any = None, 
          max: Any = NotGiven) -> Any:  # fmt: skip
     refuse("clip", out=out)
     low, high = (given(each, None) for each in (a_min if min is NotGiven else min, a_max if max is NotGiven else max))
-    b = recorder_of(a, low, high)
+    b = active()
     bounds = [None if each is None else lower(b, each) for each in (low, high)]
     return b.wrap(clipped(b, lower(b, a), *bounds))
 
@@ -193,30 +182,30 @@ def einsum(subscripts: Any, *operands: Any, out: Any = None, optimize: Any = Fal
     refuse("einsum", out=out, **named)
     if not isinstance(subscripts, str):
         raise TraceError("einsum without a string of subscripts is not traced", location=caller())
-    b = recorder_of(operands)
+    b = active()
     return b.wrap(products.einsum(b, subscripts, [array_of(b, each) for each in operands]))
 
 
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
-    builder = recorder_of(a, b)
+    builder = active()
     return builder.wrap(products.tensordot(builder, array_of(builder, a), array_of(builder, b), axes))
 
 
 def pad(array: Any, pad_width: Any, mode: str = "constant", **named: Any) -> Any:
     if mode != "constant":
         raise TraceError(f"np.pad with mode {mode!r} is not traced", location=caller(), help="use mode='constant'")
-    b = recorder_of(array)
+    b = active()
     return b.wrap(shapes.pad(b, array_of(b, array), pad_width, named.get("constant_values", 0)))
 
 
 def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
     refuse("take", out=out, mode=None if mode == "raise" else mode)
-    b = recorder_of(a, indices)
+    b = active()
     return b.wrap(indexing.take(b, array_of(b, a), index_part(b, indices), axis))
 
 
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
-    b = recorder_of(arr, indices)
+    b = active()
     return b.wrap(indexing.take_along_axis(b, array_of(b, arr), index_part(b, indices), axis))
 
 
@@ -228,7 +217,7 @@ def index_part(b: Recorder, part: Any) -> Any:
 def get_item(x: Traced, index: Any) -> Any:
     """``x[index]``."""
     parts = index if isinstance(index, tuple) else (index,)
-    b = recorder_of(x, *[part for part in parts if isinstance(part, Traced)])
+    b = active()
     lowered = tuple(index_part(b, np.asarray(part) if isinstance(part, list) else part) for part in parts)
     return b.wrap(indexing.get(b, array_of(b, x), lowered))
 
@@ -244,7 +233,7 @@ def like(value: float) -> Callable[..., Any]:
 
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None,
               *, device: Any = None) -> Any:  # fmt: skip
-    b = recorder_of(a, fill_value)
+    b = active()
     source = array_of(b, a)
     wanted = source.type.dtype if dtype is None else s.known_dtype(dtype)
     dims = source.type.shape if shape is None else (shape if isinstance(shape, tuple) else (operator.index(shape),))
@@ -252,12 +241,12 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subo
 
 
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
-    b = recorder_of(array)
+    b = active()
     return b.wrap(s.broadcast_to(b, array_of(b, array), shape if isinstance(shape, tuple) else (shape,)))
 
 
 def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
-    b = recorder_of(args)
+    b = active()
     values = [array_of(b, each) for each in args]
     shape = s.broadcast_shapes([value.type.shape for value in values])
     return tuple(b.wrap(s.broadcast_to(b, value, shape)) for value in values)
@@ -266,7 +255,7 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
 def cumulative(op: Any) -> Callable[..., Any]:
     def applied(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         refuse("cumsum or cumprod", out=out)
-        b = recorder_of(a)
+        b = active()
         value = r.widened(b, array_of(b, a), _dtype(dtype))
         if axis is None:
             value, axis = shapes.reshape(b, value, -1), 0
@@ -277,7 +266,7 @@ def cumulative(op: Any) -> Callable[..., Any]:
 
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = NotGiven, append: Any = NotGiven) -> Any:
     refuse("diff", prepend=prepend, append=append)
-    b = recorder_of(a)
+    b = active()
     value = array_of(b, a)
     for _ in range(n):
         value = s.sub(b, *shapes.difference(b, value, axis))
@@ -285,12 +274,12 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = NotGiven, append: An
 
 
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    b = recorder_of(a)
+    b = active()
     return b.wrap(shapes.trace_of(b, shapes.moveaxis(b, array_of(b, a), (axis1, axis2), (-2, -1)), offset))
 
 
 def diag(v: Any, k: int = 0) -> Any:
-    b = recorder_of(v)
+    b = active()
     value = array_of(b, v)
     return b.wrap(shapes.diagonal_matrix(b, value, k) if value.type.rank == 1 else shapes.trace_of(b, value, k))
 
@@ -320,13 +309,13 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    b = recorder_of(x)
+    b = active()
     return b.wrap(r.norm(b, array_of(b, x), ord, axis, keepdims))
 
 
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     refuse("outer", out=out)
-    builder = recorder_of(a, b)
+    builder = active()
     return builder.wrap(products.outer(builder, array_of(builder, a), array_of(builder, b)))
 
 
@@ -339,18 +328,18 @@ def ravel_any(a: Any) -> Any:
 
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
-    b = recorder_of(x)
+    b = active()
     return b.wrap(s.cast(b, array_of(b, x), s.known_dtype(dtype)))
 
 
 def copied(a: Any, *args: Any, **named: Any) -> Any:
-    b = recorder_of(a)
+    b = active()
     return b.wrap(array_of(b, a))
 
 
 def at_least(rank: int) -> Callable[..., Any]:
     def applied(*arys: Any) -> Any:
-        b = recorder_of(arys)
+        b = active()
         results = tuple(b.wrap(shapes.at_least(b, array_of(b, each), rank)) for each in arys)
         return results[0] if len(results) == 1 else results
 

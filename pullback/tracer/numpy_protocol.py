@@ -11,19 +11,20 @@ from pullback.ir.core import Value
 from pullback.location import caller
 from pullback.tracer import numpy_functions as n
 from pullback.tracer.record import Recorder
-from pullback.tracer.traced import Traced, array_of, innermost, lower
-from pullback.tracer.ufuncs import REDUCTIONS, UFUNCS
+from pullback.tracer.traced import Traced, active, array_of, lower
+from pullback.tracer.ufuncs import PRODUCTS, REDUCTIONS, RULES, elementwise
 
 
 def call_ufunc(ufunc: np.ufunc, *operands: Any) -> Any:
     """A ufunc on operands of which one at least is traced."""
-    function = UFUNCS.get(ufunc)
-    if function is None:
+    b = active()
+    if ufunc in PRODUCTS:
+        return b.wrap(PRODUCTS[ufunc](b, *[array_of(b, operand) for operand in operands]))
+    if ufunc not in RULES:
         raise TraceError(f"np.{ufunc.__name__} is not traced", location=caller(),
                          help="write it in terms of functions that are, or pass its result as an argument")  # fmt: skip
-    b = innermost(list(operands))
-    pick = array_of if ufunc is np.matmul else lower
-    return b.wrap(function(b, *[pick(b, operand) for operand in operands]))
+    result = elementwise(b, ufunc, *[lower(b, operand) for operand in operands])
+    return tuple(b.wrap(each) for each in result) if isinstance(result, tuple) else b.wrap(result)
 
 
 class TracedArray(Traced):
@@ -40,12 +41,12 @@ class TracedArray(Traced):
             case "__call__":
                 result = call_ufunc(ufunc, *inputs)
             case "reduce" if ufunc in REDUCTIONS:
-                b = innermost(list(inputs))
+                b = active()
                 value = array_of(b, inputs[0])
                 if dtype is not None:
                     value = n.s.cast(b, value, n.s.known_dtype(dtype))
                 return b.wrap(REDUCTIONS[ufunc](b, value, axis, bool(keepdims)))
-            case "outer" if ufunc in UFUNCS:
+            case "outer" if ufunc in RULES:
                 x, y = inputs
                 result = call_ufunc(ufunc, n.reshape(x, (*np.shape(x), *(1,) * np.ndim(y))) if isinstance(x, Traced)
                                     else np.reshape(x, (*np.shape(x), *(1,) * np.ndim(y))), y)  # fmt: skip

@@ -1,23 +1,40 @@
 """A recorder turns operations on traced values into a region; arrays it meets are captured, outer values lifted."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pullback.errors import TraceError
-from pullback.ir.core import Function, Op, Operation, Region, RegionBuilder, Value
+from pullback.ir.core import Function, Region, RegionBuilder, Value
 from pullback.ir.ops.creation import Full
 from pullback.ir.types import type_of
 from pullback.location import caller
 
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Capture:
+    """An array of the outside: itself, what it held when it was met, and the argument that stands for it."""
+
+    array: Array
+    snapshot: Array
+    value: Value
+
+    def is_unchanged(self) -> bool:
+        return self.snapshot is self.array or self.snapshot.tobytes() == self.array.tobytes()
+
 
 class Recorder(RegionBuilder):
-    """Appends to a region, each operation with the user's line.
+    """Appends to a region; `note` says once for each call of the user's from which line its operations come.
 
-    `captured` are arrays of the outside, by identity; `lifted` are values of an enclosing trace. Both become
-    arguments of the region when it is finished.
+    Arrays of the outside are captured by identity, values of an enclosing trace are lifted. Both become arguments of
+    the region when it is finished.
     """
 
     def __init__(self, wrap: Callable[[Value, Recorder], Any], outer: Recorder | None = None) -> None:
@@ -25,31 +42,33 @@ class Recorder(RegionBuilder):
         self.outer = outer
         self._wrap = wrap
         self.is_open = True
-        self._captured: dict[int, tuple[np.ndarray[Any, Any], Value]] = {}
+        self._known: dict[int, _Capture] = {}
+        self._captures: list[_Capture] = []
         self._lifted: dict[Value, Value] = {}
 
-    def emit(self, op: Op, *operands: Value, regions: tuple[Region, ...] = ()) -> Operation:
+    def note(self) -> None:
+        """Give the user's line to the operations that follow. Raises: TraceError when the trace is over."""
         if not self.is_open:
-            raise TraceError(
-                "a traced value is used after its function has been traced", location=caller(),
-                help="return it from the function instead of storing it outside",
-            )  # fmt: skip
+            raise escaped()
         self.location = caller()
-        return super().emit(op, *operands, regions=regions)
 
     def wrap(self, value: Value) -> Any:
         """The traced array that stands for a value of this trace."""
         return self._wrap(value, self)
 
-    def capture(self, array: np.ndarray[Any, Any]) -> Value:
+    def capture(self, array: Array) -> Value:
         """The value that stands for an outside array: a number in the code if it has no axes, else by pointer."""
         if array.ndim == 0:
             kind = type_of(array)
             return self.value(Full(array.item(), kind.dtype, ()))
-        known = self._captured.get(id(array))
-        if known is None:
-            known = self._captured[id(array)] = (array, Value(type_of(array), name=f"c{len(self._captured)}"))
-        return known[1]
+        known = self._known.get(id(array))
+        if known is None or not known.is_unchanged():
+            # Python code may fill a buffer again and again: each content that was used is a constant of its own.
+            snapshot = array.copy() if array.flags.writeable else array
+            known = _Capture(array, snapshot, Value(type_of(array), name=f"c{len(self._captures)}"))
+            self._known[id(array)] = known
+            self._captures.append(known)
+        return known.value
 
     def lift(self, value: Value) -> Value:
         """The value that stands here for a value of an enclosing trace."""
@@ -70,6 +89,34 @@ class Recorder(RegionBuilder):
     def finish(self, name: str, parameters: list[Value], yields: list[Value]) -> tuple[Function, list[Value]]:
         """The recorded function, and the outer values that its arguments after `parameters` stand for."""
         self.is_open = False
-        self.region.arguments = [*parameters, *self._lifted.values(), *(value for _, value in self._captured.values())]
+        self.region.arguments = [*parameters, *self._lifted.values(), *(known.value for known in self._captures)]
         self.region.yields = tuple(yields)
-        return Function(name, self.region, [array for array, _ in self._captured.values()]), list(self._lifted)
+        arrays = [known.array if known.is_unchanged() else known.snapshot for known in self._captures]
+        return Function(name, self.region, arrays), list(self._lifted)
+
+
+_current: ContextVar[Recorder | None] = ContextVar("pullback_recorder", default=None)
+
+
+def current_recorder() -> Recorder | None:
+    """The recorder of the function that is being traced here, the innermost one."""
+    return _current.get()
+
+
+@contextmanager
+def recording(recorder: Recorder) -> Iterator[Recorder]:
+    """Make `recorder` the current one, and close it for good at the end."""
+    token = _current.set(recorder)
+    try:
+        yield recorder
+    finally:
+        recorder.is_open = False
+        _current.reset(token)
+
+
+def escaped() -> TraceError:
+    """The error for a traced value that is used where its trace is not under way."""
+    return TraceError(
+        "a traced value is used outside of the function that made it", location=caller(),
+        help="return it from the function instead of storing it outside",
+    )  # fmt: skip

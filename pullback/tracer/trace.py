@@ -16,8 +16,8 @@ from pullback.ir.core import Function, Value
 from pullback.ir.types import ArrayType, type_of
 from pullback.location import caller
 from pullback.tracer.numpy_protocol import TracedArray, wrap
-from pullback.tracer.record import Recorder
-from pullback.tracer.traced import Traced, array_of, innermost, lift_through
+from pullback.tracer.record import Recorder, current_recorder, escaped, recording
+from pullback.tracer.traced import Traced, array_of, lift_through
 from pullback.tracer.tree import Structure, flatten, paths, unflatten
 
 
@@ -113,10 +113,11 @@ def trace(
         for value, leaf in zip(parameters, leaves, strict=True)
     ]
     args, kwargs = unflatten(structure, traced)
-    result = fun(*args, **kwargs)
-    results, output = flatten(result)
-    yields = [_result(recorder, value, path) for value, path in zip(results, paths(output, "result"), strict=True)]
-    function, lifted = recorder.finish(name, parameters, yields)
+    with recording(recorder):
+        result = fun(*args, **kwargs)
+        results, output = flatten(result)
+        yields = [_result(recorder, value, path) for value, path in zip(results, paths(output, "result"), strict=True)]
+        function, lifted = recorder.finish(name, parameters, yields)
     around = tuple(TracedArray(value, outer) for value in lifted) if outer is not None else ()
     return Trace(function, tuple(leaves), around, output)
 
@@ -125,14 +126,25 @@ def _result(recorder: Recorder, value: Any, path: str) -> Value:
     """A result leaf as a value; what was not computed from arguments is a constant."""
     if isinstance(value, Traced):
         return value.value if value.recorder is recorder else lift_through(recorder, value)
-    leaf_of(value, path)
+    try:
+        leaf_of(value, path)
+    except ArgumentError as error:
+        raise TraceError(
+            f"the {error.message.replace('arguments are', 'results are')}", location=error.location,
+            help="return arrays and numbers only",
+        ) from None  # fmt: skip
     return array_of(recorder, value)
 
 
 def find_recorder(values: Sequence[Any]) -> Recorder | None:
-    """The trace that values belong to, if one of them is traced."""
-    traced = [value for value in values if isinstance(value, Traced)]
-    return innermost(traced) if traced else None
+    """The trace under way, which a nested call becomes part of: its function may close over traced values.
+
+    Raises: TraceError if one of `values` was traced but no trace is under way.
+    """
+    recorder = current_recorder()
+    if recorder is None and any(isinstance(value, Traced) for value in values):
+        raise escaped()
+    return recorder
 
 
 def call_inline(recorder: Recorder, made: Function, traced: Trace, values: Sequence[Any]) -> list[TracedArray]:

@@ -5,10 +5,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from pullback import dtypes
 from pullback.errors import ArgumentError, TraceError
 from pullback.ir.core import Value
 from pullback.location import caller
-from pullback.tracer.record import Recorder
+from pullback.tracer.record import Recorder, current_recorder, escaped
 from pullback.tracer.semantics.elementwise import Operand, Weak, promoted, ready, shape_of
 from pullback.tracer.semantics.shapes import stack
 
@@ -55,11 +56,14 @@ class Traced:
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TraceError("len() of unsized object", location=caller())
+            raise TraceError("len() of a value without axes", location=caller(), help="x.size is 1")
         return self.shape[0]
 
     def __repr__(self) -> str:
         return f"Traced({self.value.type})"
+
+    def __format__(self, specification: str) -> str:
+        return repr(self)
 
     # What cannot be traced
 
@@ -68,36 +72,45 @@ class Traced:
                          location=caller(), help=help)  # fmt: skip
 
     def __bool__(self) -> bool:
-        self._concrete("a Python condition", "use np.where(condition, x, y), which computes both and chooses")
+        self._concrete("a Python condition",
+                       "use np.where(condition, x, y), or np.maximum and np.minimum for max() and min()")  # fmt: skip
 
     def __float__(self) -> float:
-        self._concrete("float(x)", "leave x as it is, or use x.astype(np.float64)")
+        self._concrete("float(x), or a function of math,", "leave x as it is, and use np.sin(x) for math.sin(x)")
 
     def __int__(self) -> int:
-        self._concrete("int(x)", "use x.astype(np.int64)")
+        self._concrete("int(x)", "use x.astype(np.int64), or pass the number as static_argnums")
 
     def __index__(self) -> int:
-        self._concrete("an index or a range", "index an array with x itself, or pass the number as static_argnums")
+        self._concrete("an index, a size or a range",
+                       "read an outside array with np.take(array, x, axis=0), or pass sizes as static_argnums")  # fmt: skip
 
     def __complex__(self) -> complex:
         self._concrete("complex(x)", "complex numbers are not supported")
 
+    def __round__(self, digits: int = 0) -> NoReturn:
+        self._concrete("round(x)", "use np.round(x)")
+
     def item(self, *args: Any) -> NoReturn:
-        self._concrete("item()", "return the array and take item() of the result")
+        self._concrete("item()", "leave x as it is: an array without axes serves as a number")
 
     def tolist(self) -> NoReturn:
         self._concrete("tolist()", "return the array and take tolist() of the result")
 
+    def tobytes(self, order: str = "C") -> NoReturn:
+        self._concrete("tobytes()", "return the array and take tobytes() of the result")
+
     def __array__(self, *args: Any, **keywords: Any) -> NoReturn:
-        self._concrete("np.asarray(x), or a NumPy function that is not traced,",
-                       "use x as it is: NumPy functions take traced values directly")  # fmt: skip
+        self._concrete("np.asarray(x), np.array([x, ...]), or a function that makes an array of x,",
+                       "use x as it is; use np.stack for a list of traced values")  # fmt: skip
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise TraceError("array assignment is not traced", location=caller(),
                          help="build the array with np.where, np.concatenate or np.stack")  # fmt: skip
 
     def __hash__(self) -> int:
-        raise TraceError("a traced value cannot be a dict key or set element", location=caller())
+        raise TraceError("a traced value cannot be a dict key or set element", location=caller(),
+                         help="use a Python number or a string as the key")  # fmt: skip
 
     def __copy__(self) -> Traced:
         return self
@@ -105,51 +118,61 @@ class Traced:
     def __deepcopy__(self, memo: dict[int, Any]) -> Traced:
         return self
 
+    def __reduce__(self) -> NoReturn:
+        raise TraceError("a traced value cannot be pickled", location=caller())
 
-def innermost(values: list[Any]) -> Recorder:
-    """The recorder deepest inside of those that the traced among `values` belong to."""
-    best: Recorder | None = None
-    for value in values:
-        if isinstance(value, Traced):
-            if best is None or best.encloses(value.recorder):
-                best = value.recorder
-            elif not value.recorder.encloses(best):
-                raise TraceError("values of two separate traces meet", location=caller(),
-                                 help="a traced value was stored outside of the function that made it")  # fmt: skip
-    if best is None:
-        raise TraceError("no traced value among the operands", location=caller())
-    return best
+
+def active() -> Recorder:
+    """The recorder that the user's call goes to, with his line noted. Raises: TraceError when no trace is under way."""
+    recorder = current_recorder()
+    if recorder is None:
+        raise escaped()
+    recorder.note()
+    return recorder
 
 
 def lower(recorder: Recorder, value: Any) -> Operand:
-    """An operand of an operation: a value of this trace, or a Python number as it is."""
+    """An operand of an operation: a value of this trace, or a Python number as it is.
+
+    Raises: TraceError for a value of a trace that is over, ArgumentError for what no array is made of.
+    """
     if isinstance(value, Traced):
-        inner = value.value
-        if value.recorder is not recorder:
-            inner = lift_through(recorder, value)
+        inner = value.value if value.recorder is recorder else lift_through(recorder, value)
         return Weak(inner) if value.weak else inner
-    if type(value) in (bool, int, float):
+    kind = type(value)
+    if kind is float or kind is int or kind is bool:
         return value  # type: ignore[no-any-return]
     if isinstance(value, np.ndarray | np.generic):
-        return recorder.capture(np.asarray(value))
+        return recorder.capture(outside(value))
     if isinstance(value, list | tuple):
         if any(isinstance(each, Traced | list | tuple) for each in value):
             return stacked(recorder, value)
-        return recorder.capture(np.asarray(value))
-    raise ArgumentError(f"a {type(value).__name__} cannot be combined with a traced array", location=caller(),
+        return recorder.capture(outside(np.asarray(value)))
+    raise ArgumentError(f"a {kind.__name__} cannot be combined with a traced array", location=caller(),
                         help="use arrays, numbers, or nested lists of them")  # fmt: skip
 
 
+def outside(value: Any) -> np.ndarray[Any, Any]:
+    """An array that was not traced, fit to be captured. Raises: ArgumentError for what the IR has no type for."""
+    if isinstance(value, np.ma.MaskedArray | np.matrix):
+        raise ArgumentError(f"a {type(value).__name__} cannot be combined with a traced array", location=caller(),
+                            help="convert it to a plain array outside of the traced function")  # fmt: skip
+    if dtypes.from_numpy(value.dtype) is None:
+        known = ", ".join(each.short_name for each in dtypes.ALL)
+        raise ArgumentError(f"an array of dtype {value.dtype} cannot be combined with a traced array",
+                            location=caller(), help=f"use astype with one of {known}")  # fmt: skip
+    return value if isinstance(value, np.ndarray) else np.asarray(value)
+
+
 def lift_through(recorder: Recorder, value: Traced) -> Value:
-    """A value of an enclosing trace, handed inward level by level."""
+    """A value of an enclosing trace, handed inward level by level. Raises: TraceError if its trace is not around."""
     chain = []
     step: Recorder | None = recorder
     while step is not None and step is not value.recorder:
         chain.append(step)
         step = step.outer
     if step is None:
-        raise TraceError("a traced value is used outside of the function that made it", location=caller(),
-                         help="return it from the function instead of storing it outside")  # fmt: skip
+        raise escaped()
     inner = value.value
     for each in reversed(chain):
         inner = each.lift(inner)
@@ -157,7 +180,7 @@ def lift_through(recorder: Recorder, value: Traced) -> Value:
 
 
 def stacked(recorder: Recorder, values: Any) -> Value:
-    """A nested list of traced values and numbers as one array: np.array([x, 2 * x])."""
+    """A nested list of traced values and numbers as one array."""
     operands = [lower(recorder, value) for value in values]
     dtype = promoted(operands)
     return stack(recorder, [ready(recorder, each, dtype, shape_of(each)) for each in operands])
@@ -168,4 +191,4 @@ def array_of(recorder: Recorder, value: Any) -> Value:
     operand = lower(recorder, value)
     if isinstance(operand, Weak):
         return operand.value
-    return operand if isinstance(operand, Value) else recorder.capture(np.asarray(operand))
+    return operand if isinstance(operand, Value) else ready(recorder, operand, promoted([operand]), ())

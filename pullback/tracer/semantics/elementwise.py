@@ -1,8 +1,10 @@
 """Promotion (NEP 50) and broadcasting: operands of any shapes and dtypes in, one elementwise operation out."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from math import copysign, inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -40,14 +42,56 @@ def shape_of(operand: Operand) -> Shape:
     return value_of(operand).type.shape if isinstance(operand, Value | Weak) else ()
 
 
-def _probe(operand: Operand) -> Any:
-    """What stands for an operand in NumPy's own promotion."""
+def _probe(operand: Operand) -> DType | type:
+    """What NumPy's promotion depends on: a dtype, or the Python type of a number."""
     if isinstance(operand, Value):
-        return operand.type.dtype.numpy
+        return operand.type.dtype
     if isinstance(operand, Weak):
         dtype = operand.value.type.dtype
-        return 0.0 if dtype.is_float else np.bool_ if dtype.is_bool else 0
-    return np.bool_ if isinstance(operand, bool) else operand
+        return float if dtype.is_float else bool if dtype.is_bool else int
+    return type(operand)
+
+
+@lru_cache(maxsize=1 << 12)
+def _promoted(probes: tuple[DType | type, ...]) -> DType:
+    examples: Mapping[DType | type, Any] = {float: 0.0, int: 0, bool: np.bool_}
+    return known_dtype(np.result_type(*[p.numpy if isinstance(p, DType) else examples[p] for p in probes]))
+
+
+@lru_cache(maxsize=1 << 12)
+def _loop(ufunc: np.ufunc, probes: tuple[DType | type, ...]) -> tuple[DType, ...]:
+    """Dtypes of operands and results of the loop that NumPy would run."""
+    if not any(isinstance(probe, DType) for probe in probes):
+        # A ufunc of Python numbers alone takes them as NumPy scalars.
+        probes = tuple([_promoted((probe,)) for probe in probes])
+    asked = [p.numpy if isinstance(p, DType) else np.dtype(bool) if p is bool else p for p in probes]
+    shown = " and ".join(p.short_name if isinstance(p, DType) else f"a Python {p.__name__}" for p in probes)
+    try:
+        found = ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout))
+    except TypeError:
+        raise DTypeError(
+            f"np.{ufunc.__name__} is not defined for {shown}", location=caller(), help=_WAYS_OUT.get(ufunc, "")
+        ) from None
+    if any(dtype == np.float16 for dtype in found):
+        raise DTypeError(
+            f"np.{ufunc.__name__} of {shown} is float16 in NumPy, which is not supported", location=caller(),
+            help="use x.astype(np.float32) first",
+        )  # fmt: skip
+    return tuple([known_dtype(dtype) for dtype in found])
+
+
+_WAYS_OUT: Mapping[np.ufunc, str] = {
+    np.subtract: "use ^ or np.logical_xor", np.negative: "use ~ or np.logical_not", np.positive: "use x.copy()",
+    np.invert: "use np.logical_not", np.sign: "use x.astype(int)",
+}  # fmt: skip
+
+
+def loop(ufunc: np.ufunc, operands: Sequence[Operand]) -> tuple[DType, ...]:
+    """Dtypes of the operands, then of the results, as NumPy computes `ufunc`.
+
+    Raises: DTypeError where NumPy has no such loop, or computes in float16.
+    """
+    return _loop(ufunc, tuple([_probe(operand) for operand in operands]))
 
 
 def dtype_of(operand: Operand) -> DType:
@@ -66,19 +110,27 @@ def known_dtype(dtype: Any) -> DType:
 
 def promoted(operands: Sequence[Operand]) -> DType:
     """The dtype in which NumPy would combine the operands."""
-    return known_dtype(np.result_type(*(_probe(operand) for operand in operands)))
+    return _promoted(tuple([_probe(operand) for operand in operands]))
 
 
 def broadcast_shapes(shapes: Sequence[Shape], what: str = "operands") -> Shape:
     """NumPy's broadcasting. Raises: ShapeError naming the shapes."""
-    try:
-        return tuple(np.broadcast_shapes(*shapes))
-    except ValueError:
-        shown = " and ".join(str(list(shape)) for shape in shapes)
-        raise ShapeError(
-            f"{what} of shapes {shown} do not broadcast", location=caller(),
-            help="sizes must be equal, counted from the last axis, or 1",
-        ) from None  # fmt: skip
+    first = shapes[0]
+    if all(shape == first for shape in shapes):
+        return first
+    rank = max(len(shape) for shape in shapes)
+    result = [1] * rank
+    for shape in shapes:
+        for axis, size in enumerate(shape, start=rank - len(shape)):
+            if size != 1 and result[axis] not in (1, size):
+                shown = " and ".join(str(list(each)) for each in shapes)
+                raise ShapeError(
+                    f"{what} of shapes {shown} do not broadcast", location=caller(),
+                    help="sizes must be equal, counted from the last axis, or 1",
+                )  # fmt: skip
+            if size != 1:
+                result[axis] = size
+    return tuple(result)
 
 
 def broadcast_to(b: Builder, value: Value, shape: Shape) -> Value:
@@ -100,13 +152,33 @@ def broadcast_to(b: Builder, value: Value, shape: Shape) -> Value:
 def number(b: Builder, value: Number, dtype: DType, shape: Shape = ()) -> Value:
     """A constant. Raises: ArgumentValueError for a Python integer that the dtype cannot hold, as NumPy."""
     if dtype.is_float:
-        return b.value(Full(float(value), dtype, shape))
+        try:
+            known = float(value)
+        except OverflowError:
+            raise ArgumentValueError(f"Python integer {value} is too large for a float", location=caller()) from None
+        if dtype.itemsize == 4 and isfinite(known) and abs(known) >= _LARGEST_F32:
+            known = copysign(inf, known)
+        return b.value(Full(known, dtype, shape))
     if dtype.is_bool:
         return b.value(Full(bool(value), dtype, shape))
-    limits = np.iinfo(dtype.numpy)
-    if not limits.min <= int(value) <= limits.max:
-        raise ArgumentValueError(f"Python integer {value} out of bounds for {dtype.short_name}", location=caller())
+    low, high = limits(dtype)
+    if not low <= int(value) <= high:
+        raise ArgumentValueError(
+            f"Python integer {value} out of bounds for {dtype.short_name}", location=caller(),
+            help="give the array a wider dtype with astype",
+        )  # fmt: skip
     return b.value(Full(int(value), dtype, shape))
+
+
+# Half a unit above the largest float32: from here on rounding gives infinity.
+_LARGEST_F32 = (2.0 - 2.0**-24) * 2.0**127
+
+
+def limits(dtype: DType) -> tuple[int, int]:
+    """Smallest and largest number of an integer dtype."""
+    if dtype.is_signed:
+        return -(1 << (dtype.bits - 1)), (1 << (dtype.bits - 1)) - 1
+    return 0, (1 << dtype.bits) - 1
 
 
 def cast(b: Builder, value: Value, dtype: DType) -> Value:

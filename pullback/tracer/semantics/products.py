@@ -80,6 +80,23 @@ def inner(b: Builder, x: Value, y: Value) -> Value:
     return tensordot(b, x, y, ([x.type.rank - 1], [y.type.rank - 1]))
 
 
+def vecdot(b: Builder, x: Value, y: Value) -> Value:
+    """np.vecdot: over the last axis, leading axes broadcast."""
+    return total(b, mul(b, x, y), -1, dtype=promoted([x, y]))
+
+
+def matvec(b: Builder, x: Value, y: Value) -> Value:
+    """np.matvec: ``(t[..., m, n], t[..., n]) -> t[..., m]``."""
+    result = matmul(b, x, reshape(b, y, (*y.type.shape, 1)))
+    return reshape(b, result, result.type.shape[:-1])
+
+
+def vecmat(b: Builder, x: Value, y: Value) -> Value:
+    """np.vecmat: ``(t[..., n], t[..., n, m]) -> t[..., m]``."""
+    result = matmul(b, reshape(b, x, (*x.type.shape[:-1], 1, x.type.shape[-1])), y)
+    return reshape(b, result, (*result.type.shape[:-2], result.type.shape[-1]))
+
+
 def outer(b: Builder, x: Value, y: Value) -> Value:
     """np.outer of the flattened operands."""
     return mul(b, reshape(b, x, (x.type.size, 1)), reshape(b, y, (1, y.type.size)))

@@ -1,0 +1,26 @@
+"""pullback: a compiler for gradients of plain NumPy functions and define-by-run Tensors."""
+from pullback.api import (
+    CompiledFunction,
+    compile_grad,
+    grad,
+    gradcheck,
+    hessian,
+    hvp,
+    jacfwd,
+    jacobian,
+    jacrev,
+    jvp,
+    linearize,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
+from pullback.config import config
+from pullback.errors import PullbackError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CompiledFunction", "PullbackError", "compile_grad", "config", "grad", "gradcheck", "hessian", "hvp", "jacfwd",
+    "jacobian", "jacrev", "jvp", "linearize", "stop_gradient", "value_and_grad", "vjp",
+]  # fmt: skip

@@ -1,0 +1,11 @@
+"""How far a result may lie from the true value, in units in its last place; `tests/test_vecmath.py` checks each."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pullback.dtypes import DType
+from pullback.ir.ops.scalar import Elementary
+
+ULP_BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({})
+"""Largest error in ulp over all finite operands, subnormal results included."""
