@@ -1,0 +1,33 @@
+"""Polynomials with constant coefficients: an argument and c[0], c[1], … go in, c[0] + c[1] x + c[2] x² + … comes out.
+
+Every step is a fused multiply-add, so a polynomial has one rounding a coefficient. Put the terms that must be exact
+(the leading 1, or x itself) outside, and add the polynomial to them last.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pullback.ir.ops.scalar import Scalar, ScalarBuilder
+
+
+def horner(s: ScalarBuilder, x: Scalar, coefficients: Sequence[float]) -> Scalar:
+    """Horner's scheme: fewest instructions, each waiting for the one before. Coefficients from the constant term up."""
+    *rest, result = [s.constant(x.dtype, coefficient) for coefficient in coefficients]
+    for coefficient in reversed(rest):
+        result = s.fma(result, x, coefficient)
+    return result
+
+
+def estrin(s: ScalarBuilder, x: Scalar, coefficients: Sequence[float]) -> Scalar:
+    """Estrin's scheme: neighbours join pairwise, so the chain is as long as the logarithm of the degree.
+
+    It costs one multiplication more than `horner` for each squaring of x. Coefficients from the constant term up.
+    """
+    terms = [s.constant(x.dtype, coefficient) for coefficient in coefficients]
+    power = x
+    while len(terms) > 1:
+        joined = [s.fma(high, power, low) for low, high in zip(terms[::2], terms[1::2], strict=False)]
+        terms = joined + terms[2 * len(joined) :]
+        if len(terms) > 1:
+            power = s.mul(power, power)
+    return terms[0]
