@@ -15,15 +15,19 @@ Array = np.ndarray[Any, Any]
 
 
 class Value:
-    """What an operation computes, or an argument of a region (then `owner` is None)."""
+    """What an operation computes, or an argument of a region (then `owner` is None).
 
-    __slots__ = ("__weakref__", "index", "name", "owner", "type")
+    `contents` is for whoever runs operations as they come: what is known of the elements. No pass reads it.
+    """
+
+    __slots__ = ("__weakref__", "contents", "index", "name", "owner", "type")
 
     def __init__(self, type: ArrayType, owner: Operation | None = None, index: int = 0, name: str = "") -> None:
         self.type = type
         self.owner = owner
         self.index = index
         self.name = name
+        self.contents: Any = None
 
     def __repr__(self) -> str:
         return f"<Value {self.name or hex(id(self))}: {self.type}>"
