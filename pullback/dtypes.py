@@ -16,6 +16,7 @@ class Kind(Enum):
     UNSIGNED = "unsigned"
     SIGNED = "signed"
     FLOAT = "float"
+    OPAQUE = "opaque"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ u32 = DType("u32", Kind.UNSIGNED, 4)
 u64 = DType("u64", Kind.UNSIGNED, 8)
 f32 = DType("f32", Kind.FLOAT, 4)
 f64 = DType("f64", Kind.FLOAT, 8)
+
+tape = DType("tape", Kind.OPAQUE, 16)
+"""What `TapeType` carries in place of an element type: no array has it."""
 
 ALL: tuple[DType, ...] = (boolean, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64)
 BY_NAME: dict[str, DType] = {dtype.name: dtype for dtype in ALL}

@@ -204,14 +204,14 @@ class _Emitter:
             store(f, pointer, s.add(load(f, pointer, dtype, lanes, stride), values[value]), lanes, stride)
         after = {}
         for reduced in nest.reductions:
-            kind, value, buffer = accumulator(reduced, self.lanes), values[reduced.operand], reduced.target.buffer
+            kind, element, buffer = accumulator(reduced, self.lanes), values[reduced.operand], reduced.target.buffer
             if reduced.row_axes:
-                after[buffer] = kind.accumulate(f, Scalar(current[buffer], kind.dtype), value, lanes)
+                after[buffer] = kind.accumulate(f, Scalar(current[buffer], kind.dtype), element, lanes)
                 continue
             dtype = reduced.operation.result.type.dtype
             pointer = self.place(self.pointers[buffer], dtype, reduced.target.map, here)
             stride = reduced.target.map.strides[last] if lanes > 1 else 1
-            store(f, pointer, kind.combine(s, load(f, pointer, dtype, lanes, stride), value), lanes, stride)
+            store(f, pointer, kind.combine(s, load(f, pointer, dtype, lanes, stride), element), lanes, stride)
         return after
 
     def count(self, s: LlvmScalarBuilder, map: IndexMap, here: Mapping[int, str], dtype: DType) -> Scalar:
@@ -310,3 +310,8 @@ def fill_memory(f: FunctionText, pointer: str, count: int, dtype: DType, text: s
     for element in range(count - count % lanes, count):
         f.emit(f"store {kind} {text}, ptr {step(f, pointer, dtype, element)}, align {dtype.itemsize}")
 
+
+def copy_memory(f: FunctionText, target: str, source: str, size: int) -> None:
+    """Copy so many bytes from one place to another that does not overlap it."""
+    operands = (("ptr", target), ("ptr", source), ("i64", str(size)), ("i1", "false"))
+    f.call("llvm.memcpy.p0.p0.i64", "void", operands)

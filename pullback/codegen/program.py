@@ -14,15 +14,16 @@ import numpy as np
 from pullback.codegen import fusion
 from pullback.codegen.blas_call import blas_symbols
 from pullback.codegen.emit_nest import emit_nest
+from pullback.codegen.failure import Failure
 from pullback.codegen.fusion import FusionPlan, Group
 from pullback.codegen.llvm_text import FunctionText, ModuleText
-from pullback.codegen.lower import FALLIBLE, LOWERINGS
+from pullback.codegen.lower import LOWERINGS, failures_of
 from pullback.codegen.lower.selection import STATUS_BITS
 from pullback.codegen.memory_plan import Lifetime, MemoryPlan, plan_memory
 from pullback.codegen.nest import Nest, build
-from pullback.errors import CompileError, OutOfBoundsError, PullbackError, UnboundError
-from pullback.ir.core import Function, Operation, Value
-from pullback.ir.ops.contraction import Matmul, ScatterAdd
+from pullback.errors import CompileError, PullbackError, UnboundError
+from pullback.ir.core import Function, Value
+from pullback.ir.ops.contraction import Matmul
 
 BODY = "body"
 
@@ -47,27 +48,20 @@ class Program:
     module: ModuleText
     kernels: list[Kernel]
     arena_bytes: int
-    failures: list[Operation]
+    failures: list[Failure]
     captured: list[np.ndarray[Any, Any]]
     symbols: dict[str, int]
     cost: int
 
     def error(self, status: int) -> PullbackError:
         """The exception that a failing status of the body stands for."""
-        operation = self.failures[(status & ((1 << STATUS_BITS) - 1)) - 1]
-        size = operation.op.size if isinstance(operation.op, ScatterAdd) else operation.operands[0].type.shape[0]
-        index = status >> STATUS_BITS
-        return OutOfBoundsError(
-            f"index {index} is out of bounds for an axis of size {size}",
-            location=operation.location,
-            help=f"indices count from 0 to {size - 1}, or from -{size} to -1",
-        )
+        return self.failures[(status & ((1 << STATUS_BITS) - 1)) - 1].error(status >> STATUS_BITS)
 
 
 def build_program(function: Function) -> Program:
     """Fuse, plan memory and emit. Raises: CompileError for an operation without a lowering."""
     plan = fusion.plan(function)
-    failures: list[Operation] = []
+    failures: list[Failure] = []
     kernels = [kernel for group in plan.groups for kernel in _kernels(group, plan, failures)]
     memory = plan_memory(_lifetimes(function, kernels, plan))
     module = ModuleText()
@@ -93,7 +87,7 @@ def _captured(function: Function) -> list[np.ndarray[Any, Any]]:
     return found
 
 
-def _kernels(group: Group, plan: FusionPlan, failures: list[Operation]) -> list[Kernel]:
+def _kernels(group: Group, plan: FusionPlan, failures: list[Failure]) -> list[Kernel]:
     if group.opaque:
         return [_opaque_kernel(group, plan, failures)]
     return [_nest_kernel(nest) for nest in build(group, plan)]
@@ -109,15 +103,14 @@ def _nest_kernel(nest: Nest) -> Kernel:
     return Kernel(title, nest.buffers(), written, emit, False, nest.cost(), tuple(names))
 
 
-def _opaque_kernel(group: Group, plan: FusionPlan, failures: list[Operation]) -> Kernel:
+def _opaque_kernel(group: Group, plan: FusionPlan, failures: list[Failure]) -> Kernel:
     (operation,) = group.operations
     lowering = LOWERINGS.get(type(operation.op))
     if lowering is None:
         raise CompileError(f"{operation.op.name} has no native code yet", location=operation.location)
-    fallible = isinstance(operation.op, FALLIBLE)
-    if fallible:
-        failures.append(operation)
-    failure = len(failures)
+    failure = len(failures) + 1
+    failures += [Failure(operation, axis) for axis in range(failures_of(operation))]
+    fallible = failure <= len(failures)
     sources = [plan.memory_of(operand) for operand in group.operands]
     bases = [source[0] for source in sources if source is not None]
     offsets = [source[1].offset for source in sources if source is not None]

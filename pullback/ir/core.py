@@ -1,4 +1,4 @@
-"""The IR's nouns: Op, Value, Operation, Region, Function. Strict SSA; loops and branches are operations with regions."""
+"""The IR's nouns: Op, Value, Operation, Region, Function. Strict SSA; loops and branches are ops with regions."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence

@@ -1,13 +1,18 @@
 """The reference interpreter: a function and NumPy arrays in, NumPy arrays out, one operation at a time."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from pullback.errors import UnboundError
-from pullback.ir.core import Array, Function, Operation, Region, Value
-from pullback.ir.ops.control import Call, Control, For, If, While
+from pullback.errors import ArgumentValueError, PullbackError, UnboundError
+from pullback.ir.core import Array, Function, Operation, Region, Value, walk
+from pullback.ir.ops.control import Call, Control, EmptyTape, For, If, Loop, Replay, While
+from pullback.location import UNKNOWN
+
+Tape = list[list[Any]]
+"""Records of values, first to last; a record may hold tapes."""
 
 
 def interpret(function: Function, arguments: Sequence[Array]) -> list[Array]:
@@ -18,46 +23,99 @@ def interpret(function: Function, arguments: Sequence[Array]) -> list[Array]:
             raise UnboundError(f"captured array {value.name or '?'}: {value.type} has no data")
         captured.append(array)
     with np.errstate(all="ignore"):
-        return _run(function.body, [*(np.asarray(argument) for argument in arguments), *captured], {})
+        return _Interpreter().run(function.body, [*(np.asarray(argument) for argument in arguments), *captured])
 
 
-def _run(region: Region, arguments: Sequence[Array], outer: dict[Value, Array]) -> list[Array]:
-    """Run one region; it sees its own values and, in `outer`, those around it."""
-    values = dict(outer)
-    values.update(zip(region.arguments, arguments, strict=True))
-    # Inner regions may read any value around them, so only a region without them frees values early.
-    frees = not any(operation.regions for operation in region.operations)
-    last_use = {operand: operation for operation in region.operations for operand in operation.operands}
-    kept = set(region.yields)
-    for operation in region.operations:
-        operands = [values[operand] for operand in operation.operands]
-        op = operation.op
-        results = _control(operation, operands, values) if isinstance(op, Control) else op.evaluate(*operands)
-        values.update(zip(operation.results, results, strict=True))
-        if frees:
-            for operand in operation.operands:
-                if last_use[operand] is operation and operand not in kept:
-                    values.pop(operand, None)
-    return [values[value] for value in region.yields]
+class _Interpreter:
+    """Holds the value of everything that is defined and may still be read: an array, or a tape."""
+
+    def __init__(self) -> None:
+        self.values: dict[Value, Any] = {}
+        self.dead: dict[Region, list[list[Value]]] = {}
+
+    def run(self, region: Region, arguments: Sequence[Any]) -> list[Any]:
+        """Run one region; it sees its own values and those around it. Values are freed after their last use."""
+        values = self.values
+        dead = self.dead.get(region)
+        if dead is None:
+            dead = self.dead[region] = _last_uses(region)
+        values.update(zip(region.arguments, arguments, strict=True))
+        for operation, freed in zip(region.operations, dead, strict=True):
+            operands = [values[operand] for operand in operation.operands]
+            values.update(zip(operation.results, self.results(operation, operands), strict=True))
+            for value in freed:
+                del values[value]
+        return [values[value] for value in region.yields]
+
+    def results(self, operation: Operation, operands: list[Any]) -> Sequence[Any]:
+        """An operation's results. Raises: what its op raises, with the user's line."""
+        if isinstance(operation.op, Control):
+            return self.control(operation, operands)
+        try:
+            return operation.op.evaluate(*operands)
+        except PullbackError as error:
+            if error.location is not UNKNOWN:
+                raise
+            raise type(error)(error.message, location=operation.location, help=error.help) from None
+
+    def control(self, operation: Operation, operands: list[Any]) -> list[Any]:
+        regions = operation.regions
+        match operation.op:
+            case If():
+                return self.run(regions[0] if bool(operands[0]) else regions[1], operands[1:])
+            case While() as op:
+                tape: Tape = []
+                state = operands
+                while bool(self.run(regions[0], state)[0]):
+                    state = self.step(op, regions[1], state, tape)
+                return [*state, tape] if op.saved else state
+            case For() as op:
+                start, stop, step = (int(operand) for operand in operands[:3])
+                if step == 0:
+                    raise ArgumentValueError("the step of a range must not be zero", location=operation.location)
+                tape = []
+                state = operands[3:]
+                for index in range(start, stop, step):
+                    state = self.step(op, regions[0], [np.asarray(index, np.int64), *state], tape)
+                return [*state, tape] if op.saved else state
+            case Replay():
+                state = operands[1:]
+                for record in reversed(operands[0]):
+                    state = self.run(regions[0], [*record, *state])
+                return state
+            case Call():
+                return self.run(regions[0], operands)
+            case EmptyTape():
+                return [[]]
+        raise TypeError(f"{operation.op.name} has no meaning here")
+
+    def step(self, op: Loop, body: Region, arguments: Sequence[Any], tape: Tape) -> list[Any]:
+        """One iteration of a loop: the next state; the record goes on the tape."""
+        given = self.run(body, arguments)
+        kept = len(given) - op.saved
+        if op.saved:
+            tape.append(given[kept:])
+        return given[:kept]
 
 
-def _control(operation: Operation, operands: list[Array], values: dict[Value, Array]) -> list[Array]:
-    regions = operation.regions
-    match operation.op:
-        case If():
-            chosen = regions[0] if bool(operands[0]) else regions[1]
-            return _run(chosen, operands[1:], values)
-        case While():
-            state = operands
-            while bool(_run(regions[0], state, values)[0]):
-                state = _run(regions[1], state, values)
-            return state
-        case For():
-            start, stop, step = (int(operand) for operand in operands[:3])
-            state = operands[3:]
-            for index in range(start, stop, step):
-                state = _run(regions[0], [np.asarray(index, np.int64), *state], values)
-            return state
-        case Call():
-            return _run(regions[0], operands, values)
-    raise TypeError(f"{operation.op.name} has no meaning here")
+def _last_uses(region: Region) -> list[list[Value]]:
+    """Per operation, the region's own values that nothing reads after it. What a region inside reads counts too."""
+    own = {*region.arguments, *(result for operation in region.operations for result in operation.results)}
+    own.difference_update(region.yields)
+    dead: list[list[Value]] = []
+    for operation in reversed(region.operations):
+        freed = [value for value in dict.fromkeys([*_reads(operation), *operation.results]) if value in own]
+        own.difference_update(freed)
+        dead.append(freed)
+    return dead[::-1]
+
+
+def _reads(operation: Operation) -> Iterable[Value]:
+    """Everything that an operation or one inside it reads."""
+    yield from operation.operands
+    for region in operation.regions:
+        yield from region.yields
+        for inner in walk(region):
+            yield from inner.operands
+            for nested in inner.regions:
+                yield from nested.yields

@@ -12,7 +12,7 @@ from pullback.dtypes import DType
 from pullback.errors import ParseError, PullbackError
 from pullback.ir.core import Function, Op, Operation, Region, Value
 from pullback.ir.registry import all_ops, find
-from pullback.ir.types import ArrayType, Dim
+from pullback.ir.types import ArrayType, Dim, TapeType
 from pullback.location import UNKNOWN, Location
 
 assert _all_ops
@@ -20,7 +20,7 @@ assert _all_ops
 _TOKEN = re.compile(
     r"""(?P<skip>\s+|//[^\n]*)|(?P<string>"(?:[^"\\]|\\.)*")|(?P<value>%[\w.]+)|(?P<symbol>@[\w.]+)"""
     r"""|(?P<number>-?(?:\d+\.\d*(?:e[+-]?\d+)?|\d+e[+-]?\d+|\d+|inf\b|nan\b))|(?P<word>[A-Za-z_]\w*)"""
-    r"""|(?P<mark>->|[(){}\[\],:;=^-])"""
+    r"""|(?P<mark>->|[(){}\[\]<>,:;=^-])"""
 )
 _Token = tuple[str, str, int]
 
@@ -97,7 +97,7 @@ class _Parser:
         self.take("mark", ")")
         self.take("mark", "->")
         self.take("mark", "(")
-        results = self.type_list(")")
+        results = self.type_list()
         self.take("mark", ")")
         self.take("mark", "{")
         region = Region([*parameters, *captured])
@@ -111,7 +111,7 @@ class _Parser:
         while self.peek()[0] == "value":
             name = self.take("value")
             self.take("mark", ":")
-            value = Value(self.type(), name=name[1:])
+            value = Value(self.value_type(), name=name[1:])
             self.define(name, value)
             found.append(value)
             if not self.found(","):
@@ -131,9 +131,14 @@ class _Parser:
             self.fail(f"{name} is not defined")
         return value
 
-    def type(self) -> ArrayType:
-        """``f64[n, 3]``."""
+    def value_type(self) -> ArrayType:
+        """``f64[n, 3]`` or ``tape<f64[], f64[3]>``."""
         start = self.place
+        if self.found("tape"):
+            self.take("mark", "<")
+            record = self.type_list()
+            self.take("mark", ">")
+            return TapeType(tuple(record))
         name = self.take("word")
         dtype = dtypes.BY_NAME.get(name)
         if dtype is None:
@@ -149,10 +154,10 @@ class _Parser:
         self.take("mark", "]")
         return ArrayType(dtype, tuple(dims))
 
-    def type_list(self, end: str) -> list[ArrayType]:
+    def type_list(self) -> list[ArrayType]:
         found: list[ArrayType] = []
-        while self.peek()[0] == "word" and self.peek()[1] in dtypes.BY_NAME:
-            found.append(self.type())
+        while self.peek()[0] == "word" and (self.peek()[1] in dtypes.BY_NAME or self.peek()[1] == "tape"):
+            found.append(self.value_type())
             if not self.found(","):
                 break
         return found
@@ -194,7 +199,7 @@ class _Parser:
         while self.peek()[1] == "{":
             regions.append(self.region())
         self.take("mark", ":")
-        types = self.type_list("")
+        types = self.type_list()
         location = self.location()
         if len(types) != len(names):
             self.fail(f"{name} has {len(names)} results and {len(types)} types")
@@ -242,6 +247,8 @@ class _Parser:
             self.place += 1
             return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
         if kind == "word":
+            if self.tokens[self.place + 1][1] in ("[", "<"):
+                return self.value_type()
             self.place += 1
             if text in ("true", "false"):
                 return text == "true"

@@ -9,6 +9,7 @@ from typing import Any
 
 from pullback.dtypes import DType
 from pullback.ir.core import Function, Op, Operation, Region, Value
+from pullback.ir.types import ArrayType
 from pullback.location import UNKNOWN, Location
 
 
@@ -129,11 +130,13 @@ def attributes_text(op: Op) -> str:
 
 
 def attribute_text(value: Any) -> str:
-    """One attribute: number, bool, dtype, symbol or a tuple of such."""
+    """One attribute: number, bool, dtype, type, symbol or a tuple of such."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, DType):
         return value.name
+    if isinstance(value, ArrayType):
+        return str(value)
     if isinstance(value, tuple):
         return "(" + ", ".join([attribute_text(each) for each in value]) + ("," if len(value) == 1 else "") + ")"
     return value if isinstance(value, str) else repr(value)

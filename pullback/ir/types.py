@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -48,6 +48,21 @@ class ArrayType:
 
     def with_dtype(self, dtype: DType) -> ArrayType:
         return ArrayType(dtype, self.dims)
+
+
+@dataclass(frozen=True, slots=True)
+class TapeType(ArrayType):
+    """The type of a tape: a pile of records, each a value of every type in `record`: ``tape<f64[], f64[3]>``.
+
+    A record may hold tapes. A tape has no elements, no derivative, and is no argument or result of a function.
+    """
+
+    dtype: DType = field(default=dtypes.tape, init=False)
+    dims: tuple[Dim, ...] = field(default=(), init=False)
+    record: tuple[ArrayType, ...]
+
+    def __str__(self) -> str:
+        return f"tape<{', '.join(map(str, self.record))}>"
 
 
 def type_of(array: np.ndarray[Any, Any]) -> ArrayType:

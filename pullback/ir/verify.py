@@ -3,13 +3,16 @@ from __future__ import annotations
 
 from pullback.errors import PullbackError, VerifyError
 from pullback.ir.core import Function, Operation, Region, Value
-from pullback.ir.types import type_of
+from pullback.ir.types import TapeType, type_of
 
 
 def verify(function: Function) -> None:
     """Raises: VerifyError naming the operation and the user's line."""
     if len(function.captured) > len(function.body.arguments):
         raise VerifyError(f"@{function.name}: more captured arrays than arguments")
+    for value in (*function.body.arguments, *function.body.yields):
+        if isinstance(value.type, TapeType):
+            raise VerifyError(f"@{function.name}: a {value.type} cannot be passed in or out of a function")
     for array, value in zip(function.captured, function.captured_arguments, strict=True):
         if array is not None and type_of(array) != value.type:
             raise VerifyError(f"@{function.name}: captured array {type_of(array)} for an argument of {value.type}")

@@ -57,7 +57,8 @@ def _plain(f: FunctionText, op: Matmul, operation: Operation, m: int, n: int, k:
         def term(step: str) -> None:
             left = _place(f, (step, i) if op.transpose_x else (i, step), m if op.transpose_x else k)
             right = _place(f, (j, step) if op.transpose_y else (step, j), k if op.transpose_y else n)
-            product = s.mul(load(f, element(f, a, dtype, left), dtype, 1), load(f, element(f, b, dtype, right), dtype, 1))
+            factors = [load(f, element(f, base, dtype, at), dtype, 1) for base, at in ((a, left), (b, right))]
+            product = s.mul(*factors)
             store(f, slot, s.add(load(f, slot, dtype, 1), product), 1)
 
         if k:

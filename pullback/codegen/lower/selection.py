@@ -6,7 +6,7 @@ from math import prod
 from typing import cast
 
 from pullback import dtypes
-from pullback.codegen.emit_nest import count_loop, fill_memory, load, store
+from pullback.codegen.emit_nest import copy_memory, count_loop, fill_memory, load, store
 from pullback.codegen.index_map import IndexMap
 from pullback.codegen.llvm_scalar import LlvmScalarBuilder
 from pullback.codegen.llvm_text import FunctionText, memory_type
@@ -27,6 +27,12 @@ def element(f: FunctionText, pointer: str, dtype: DType, index: str) -> str:
 def _checked_index(f: FunctionText, pointer: str, position: str, size: int, failure: int) -> str:
     """An index from memory; leaves the kernel with a status if it is out of bounds."""
     index = load(f, element(f, pointer, dtypes.i64, position), dtypes.i64, 1).text
+    check_bounds(f, index, size, failure)
+    return index
+
+
+def check_bounds(f: FunctionText, index: str, size: int, failure: int) -> None:
+    """Leave the kernel with a status unless the index lies in 0..size - 1."""
     fits = f.let(f"icmp ult i64 {index}, {size}")
     good, bad = f.fresh_label("inside"), f.fresh_label("outside")
     f.emit(f"br i1 {fits}, label %{good}, label %{bad}")
@@ -35,7 +41,6 @@ def _checked_index(f: FunctionText, pointer: str, position: str, size: int, fail
     status = f.let(f"or i64 {status}, {failure}")
     f.emit(f"ret i64 {status}")
     f.label(good)
-    return index
 
 
 def gather(
@@ -53,7 +58,7 @@ def gather(
             store(f, target, load(f, source, x.dtype, 1), 1)
         elif row:
             size = row * x.dtype.itemsize
-            f.call("llvm.memcpy.p0.p0.i64", "void", (("ptr", target), ("ptr", source), ("i64", str(size)), ("i1", "false")))
+            copy_memory(f, target, source, size)
 
     if index.size:
         count_loop(f, index.size, body)
@@ -63,7 +68,7 @@ def scatter_add(
     f: FunctionText, operation: Operation, operands: Sequence[str], results: Sequence[str], failure: int
 ) -> None:
     """Zeros, then add each update to its row, in order."""
-    index, updates = (operand.type for operand in operation.operands)
+    index = operation.operands[0].type
     kind = operation.result.type
     dtype = kind.dtype
     row = prod(kind.shape[1:])

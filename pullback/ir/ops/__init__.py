@@ -1,4 +1,4 @@
 """Every op family; importing this package fills the registry."""
-from pullback.ir.ops import arithmetic, contraction, control, creation, elementary, logic, reduction, shape
+from pullback.ir.ops import arithmetic, contraction, control, creation, elementary, logic, reduction, shape, window
 
-__all__ = ["arithmetic", "contraction", "control", "creation", "elementary", "logic", "reduction", "shape"]
+__all__ = ["arithmetic", "contraction", "control", "creation", "elementary", "logic", "reduction", "shape", "window"]

@@ -460,7 +460,8 @@ class Cast(Elementwise):
         random = np.random.default_rng(5)
         for source in ALL:
             for target in ALL:
-                low = 0 if not (source.is_signed or source.is_float) or not (target.is_signed or target.is_float) else -9
+                signed = all(each.is_signed or each.is_float for each in (source, target))
+                low = -9 if signed else 0
                 values = random.integers(low, 9, 37) * (0.75 if source.is_float else 1)
                 operands = (values.astype(source.numpy),)
                 yield Sample(cls(target), operands, target is dtypes.f64 and source is dtypes.f64)

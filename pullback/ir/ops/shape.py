@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pullback.dtypes import boolean, f32, f64, i64
+from pullback.dtypes import boolean, f32, i64
 from pullback.errors import ShapeError
 from pullback.ir.core import Array, Builder, Region, Sample, Value
 from pullback.ir.ops.base import Linear, arrays
@@ -32,7 +32,7 @@ class Reshape(Linear):
         return (operand.with_shape(self.dims),)
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
-        return (np.reshape(operands[0], self.dims),)  # type: ignore[arg-type]
+        return (np.reshape(operands[0], self.dims),)
 
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         return (b.value(Reshape(operands[0].type.dims), cotangent),)

@@ -145,5 +145,5 @@ RULES: Rules = {
     Assemble: (covering_assemble,),
     Add: (constant_right,),
     Mul: (constant_right,),
-    **{op: (reduce_nothing,) for op in (ReduceSum, ReduceProd, ReduceMax, ReduceMin, ReduceAny, ReduceAll)},
+    **dict.fromkeys((ReduceSum, ReduceProd, ReduceMax, ReduceMin, ReduceAny, ReduceAll), (reduce_nothing,)),
 }

@@ -41,4 +41,4 @@ def fold_constant(operation: Operation, rewriter: Rewriter) -> Value | None:
 
 def _rules() -> Rules:
     exact = (op for op in all_ops().values() if issubclass(op, Elementwise) and not issubclass(op, Smooth | Pow))
-    return {op: (fold_constant,) for op in exact}
+    return dict.fromkeys(exact, (fold_constant,))

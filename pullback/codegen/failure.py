@@ -1,0 +1,42 @@
+"""What can go wrong while native code runs: an operation and a number in, the exception for the user out."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pullback.errors import ArgumentValueError, OutOfBoundsError, PullbackError
+from pullback.ir.core import Operation
+from pullback.ir.ops.contraction import ScatterAdd
+from pullback.ir.ops.control import For
+from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate, out_of_bounds
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One way in which an operation can fail: at `axis` of the array that it indexes."""
+
+    operation: Operation
+    axis: int = 0
+
+    def error(self, number: int) -> PullbackError:
+        """The exception, with the user's line; `number` is the index that does not fit."""
+        operation, axis = self.operation, self.axis
+        dim = operation.operands[0].type.shape[axis] if operation.operands[0].type.rank else 0
+        match operation.op:
+            case For():
+                return ArgumentValueError("the step of a range must not be zero", location=operation.location)
+            case DynamicSlice(sizes):
+                error = out_of_bounds(number, dim, sizes[axis], axis)
+            case DynamicUpdate() | DynamicAdd():
+                error = out_of_bounds(number, dim, operation.operands[1].type.shape[axis], axis)
+            case ScatterAdd(size):
+                error = _out_of_rows(number, size)
+            case _:
+                error = _out_of_rows(number, dim)
+        return OutOfBoundsError(error.message, location=operation.location, help=error.help)
+
+
+def _out_of_rows(index: int, size: int) -> OutOfBoundsError:
+    return OutOfBoundsError(
+        f"index {index} is out of bounds for an axis of size {size}",
+        help=f"indices count from 0 to {size - 1}, or from -{size} to -1",
+    )

@@ -1,0 +1,172 @@
+"""Ops on a window of an array whose place is computed: dynamic_slice, dynamic_update, dynamic_add.
+
+A start counts from 0 and must lie in 0..dim - size, so that the window fits. `checked` makes native code test that;
+without it, whoever made the operation knows that the window fits. Where the user's index was negative, the start is
+what is left of it after the size was added; messages say the user's number.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pullback.dtypes import boolean, f32, i64
+from pullback.errors import DTypeError, OutOfBoundsError, ShapeError
+from pullback.ir.core import Array, Builder, Region, Sample, Value
+from pullback.ir.ops.arithmetic import NUMBERS
+from pullback.ir.ops.base import Linear, arrays
+from pullback.ir.ops.creation import Full
+from pullback.ir.registry import register
+from pullback.ir.types import ArrayType
+
+
+@register
+@dataclass(frozen=True)
+class DynamicSlice(Linear):
+    """The window of `sizes` at computed starts: ``(t[dims], i64[]...) -> t[sizes]``, one start per axis."""
+
+    name: ClassVar[str] = "dynamic_slice"
+    sizes: tuple[int, ...]
+    checked: bool
+
+    def linear_operands(self, count: int) -> tuple[int, ...]:
+        return (0,)
+
+    def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
+        whole = types[0]
+        window = whole.with_shape(self.sizes)
+        check_types(self.name, whole, window, types[1:])
+        return (window,)
+
+    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
+        whole = operands[0]
+        return (whole[place(whole.shape, self.sizes, operands[1:])].copy(),)
+
+    def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
+        whole, *starts = operands
+        zeros = b.value(Full(0.0, whole.type.dtype, whole.type.dims))
+        bar = b.masked(b.value(DynamicAdd(False), zeros, cotangent, *starts))
+        return (bar, *(None,) * len(starts))
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        yield Sample(cls((1,), True), (*arrays((5,)), at(3)))
+        yield Sample(cls((13,), True), (*arrays((37,), dtype=f32), at(24)))
+        yield Sample(cls((2, 9), False), (*arrays((3, 20)), at(1), at(5)))
+        yield Sample(cls((1, 20), True), (*arrays((3, 20)), at(2), at(0)))
+        yield Sample(cls((), True), arrays(()))
+        yield Sample(cls((2, 0), True), (*arrays((3, 2)), at(1), at(2)))
+        yield Sample(cls((2,), True), (*arrays((4,), dtype=boolean), at(1)), False)
+
+
+class Write(Linear):
+    """The operand array with something done to one window: ``(t[dims], t[sizes], i64[]...) -> t[dims]``."""
+
+    checked: bool
+
+    def linear_operands(self, count: int) -> tuple[int, ...]:
+        return (0, 1)
+
+    def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
+        whole, window = types[:2]
+        check_types(self.name, whole, window, types[2:])
+        return (whole,)
+
+    @classmethod
+    def samples(cls) -> Iterator[Sample]:
+        for checked in (True, False):
+            op = cls(checked)  # type: ignore[call-arg]
+            yield Sample(op, (*arrays((5,), (1,)), at(3)))
+            yield Sample(op, (*arrays((37,), (13,), dtype=f32), at(24)))
+            yield Sample(op, (*arrays((3, 20), (2, 9)), at(1), at(5)))
+        yield Sample(op, arrays((), ()))
+        yield Sample(op, (*arrays((3, 2), (2, 0)), at(1), at(2)))
+        yield Sample(op, (*arrays((4,), (2,), dtype=i64), at(1)), False)
+
+
+@register
+@dataclass(frozen=True)
+class DynamicUpdate(Write):
+    """The array with the window replaced: ``(t[dims], t[sizes], i64[]...) -> t[dims]``, one start per axis."""
+
+    name: ClassVar[str] = "dynamic_update"
+    checked: bool
+
+    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
+        whole, window, *starts = operands
+        result = whole.copy()
+        result[place(whole.shape, window.shape, starts)] = window
+        return (result,)
+
+    def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
+        _, window, *starts = operands
+        zeros = b.value(Full(0.0, window.type.dtype, window.type.dims))
+        # What was overwritten has no part in the result: its zeros stay zeros whatever they are scaled by.
+        bar = b.masked(b.value(DynamicUpdate(False), cotangent, zeros, *starts))
+        return (bar, b.value(DynamicSlice(window.type.shape, False), cotangent, *starts), *(None,) * len(starts))
+
+
+@register
+@dataclass(frozen=True)
+class DynamicAdd(Write):
+    """The array with something added to the window: ``(t[dims], t[sizes], i64[]...) -> t[dims]``."""
+
+    name: ClassVar[str] = "dynamic_add"
+    checked: bool
+
+    def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
+        if types[0].dtype not in NUMBERS:
+            raise DTypeError(f"dynamic_add takes numbers, not {types[0]}")
+        return super().infer(*types)
+
+    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
+        whole, window, *starts = operands
+        result = whole.copy()
+        result[place(whole.shape, window.shape, starts)] += window
+        return (result,)
+
+    def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
+        _, window, *starts = operands
+        return (cotangent, b.value(DynamicSlice(window.type.shape, False), cotangent, *starts), *(None,) * len(starts))
+
+
+def at(start: int) -> Array:
+    """A start, as samples take it."""
+    return np.array(start, np.int64)
+
+
+def check_types(name: str, whole: ArrayType, window: ArrayType, starts: Sequence[ArrayType]) -> None:
+    """Raises: ShapeError or DTypeError unless the window may lie in the array, with an i64 start per axis."""
+    if whole.dtype != window.dtype:
+        raise DTypeError(f"{name}: a window of {window} in {whole}")
+    fits = whole.rank == window.rank and all(
+        not isinstance(dim, int) or 0 <= size <= dim for dim, size in zip(whole.dims, window.shape, strict=True)
+    )
+    if not fits:
+        raise ShapeError(f"{name}: a window of {window} does not fit {whole}")
+    if tuple(starts) != (ArrayType(i64, ()),) * whole.rank:
+        raise ShapeError(f"{name}: one i64[] start per axis of {whole}, not ({', '.join(map(str, starts))})")
+
+
+def place(shape: tuple[int, ...], sizes: tuple[int, ...], starts: Sequence[Array]) -> tuple[slice, ...]:
+    """The window as NumPy slices. Raises: OutOfBoundsError where it does not fit."""
+    found = []
+    for axis, (dim, size, each) in enumerate(zip(shape, sizes, starts, strict=True)):
+        start = int(each)
+        if not 0 <= start <= dim - size:
+            raise out_of_bounds(start, dim, size, axis)
+        found.append(slice(start, start + size))
+    return tuple(found)
+
+
+def out_of_bounds(start: int, dim: int, size: int, axis: int) -> OutOfBoundsError:
+    """The error for a start that does not fit; a negative one is what adding `dim` left of the user's index."""
+    index = start - dim if start < 0 else start
+    if size == 1:
+        return OutOfBoundsError(
+            f"index {index} is out of bounds for axis {axis} with size {dim}",
+            help=f"indices count from 0 to {dim - 1}, or from -{dim} to -1",
+        )
+    return OutOfBoundsError(f"a window of {size} elements from {index} on does not fit axis {axis} of size {dim}")
