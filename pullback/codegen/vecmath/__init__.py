@@ -7,12 +7,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from pullback.codegen.vecmath import exponential, hyperbolic, logarithm
 from pullback.ir.ops.scalar import Elementary, Scalar, ScalarBuilder
 
 Emitter = Callable[..., Scalar]
 """Takes the builder and the operands, all of one float dtype, and gives the result of that dtype."""
 
-FUNCTIONS: Mapping[Elementary, Emitter] = MappingProxyType({})
+FUNCTIONS: Mapping[Elementary, Emitter] = MappingProxyType({
+    **exponential.FUNCTIONS,
+    **logarithm.FUNCTIONS,
+    **hyperbolic.FUNCTIONS,
+})  # fmt: skip
 """Every function of `Elementary` that has code."""
 
 

@@ -4,8 +4,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from pullback.codegen.vecmath import exponential, hyperbolic, logarithm
 from pullback.dtypes import DType
 from pullback.ir.ops.scalar import Elementary
 
-ULP_BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({})
+ULP_BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
+    **exponential.BOUNDS,
+    **logarithm.BOUNDS,
+    **hyperbolic.BOUNDS,
+})  # fmt: skip
 """Largest error in ulp over all finite operands, subnormal results included."""

@@ -1,0 +1,116 @@
+"""exp and expm1: x = k ln 2 + r with |r| <= ln(2)/2, then a polynomial of r, then 2**k made from the bits of k.
+
+The pieces serve every function that contains an exponential: `reduce`, `expm1_reduced`, `power_of_two`.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pullback.codegen.vecmath.binary import FORMATS, at_least, at_most, shifted_left
+from pullback.codegen.vecmath.polynomial import estrin
+from pullback.dtypes import DType, f32, f64
+from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
+
+LOG2_E = 1.4426950408889634
+
+
+@dataclass(frozen=True)
+class _Constants:
+    """`ln2_high` has so few bits that k · ln2_high is exact for every k that occurs."""
+
+    ln2_high: float
+    ln2_low: float
+    coefficients: tuple[float, ...]
+    """q of e**r - 1 = r + r² q(r)."""
+    lowest: float
+    """exp is 0 from here down: below ln of half the smallest subnormal."""
+    highest: float
+    """exp is infinite from here up."""
+    flat: float
+    """exp(-flat) is nothing beside 1."""
+
+
+CONSTANTS: Mapping[DType, _Constants] = MappingProxyType({
+    # On |r| <= 0.3468 the relative error of r + r² q(r), against e**r - 1, is at most 2**-54.7.
+    f64: _Constants(
+        ln2_high=0.6931471805601177,
+        ln2_low=-1.7239444525614835e-13,
+        coefficients=(
+            0.5000000000000006, 0.16666666666666588, 0.041666666666576466, 0.008333333333389733,
+            0.0013888888931667006, 0.00019841269718713417, 2.4801505142838923e-05, 2.7557407683593137e-06,
+            2.7626092770906223e-07, 2.505377650476101e-08,
+        ),
+        lowest=-746.0, highest=710.0, flat=40.0,
+    ),
+    # On |r| <= 0.3468 the relative error is at most 2**-25.7.
+    f32: _Constants(
+        ln2_high=0.693145751953125,
+        ln2_low=1.428606765330187e-06,
+        coefficients=(
+            0.4999999701976776, 0.1666654348373413, 0.04166720062494278, 0.008366547524929047, 0.0013882516650483012,
+        ),
+        lowest=-104.0, highest=89.0, flat=20.0,
+    ),
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """scale · x = k ln 2 + scale · r, where r = `high` + `low` and |scale · r| <= ln(2)/2, as `reduce` gives it."""
+
+    k: Scalar
+    """An integer with k + bias in its low bits."""
+    high: Scalar
+    """Exact but for a last bit where k = 0 and x is not small; x itself where k = 0."""
+    bend: Scalar
+    """(e**(scale · r) - 1) / scale - `high`: small, and to be added last."""
+
+
+def reduce(s: ScalarBuilder, x: Scalar, bias: int, scale: int = 1) -> Reduced:
+    """Take out the power of two and evaluate the rest, for a `scale` of 1 or 2. Needs |k| < 2**11 (f64), 2**8 (f32)."""
+    constants, rounder = CONSTANTS[x.dtype], s.constant(x.dtype, FORMATS[x.dtype].rounder + bias)
+    shifted = s.fma(x, s.constant(x.dtype, scale * LOG2_E), rounder)
+    k = s.sub(shifted, rounder)
+    high = s.fma(k, s.constant(x.dtype, -constants.ln2_high / scale), x)
+    low = s.mul(k, s.constant(x.dtype, -constants.ln2_low / scale))
+    r = s.add(high, low)
+    q = [coefficient * scale ** (index + 1) for index, coefficient in enumerate(constants.coefficients)]
+    return Reduced(s.bits(shifted), high, s.fma(s.mul(r, r), estrin(s, r, q), low))
+
+
+def power_of_two(s: ScalarBuilder, k: Scalar, dtype: DType) -> Scalar:
+    """2**k of an integer whose low bits are k + bias of the format, -bias < k <= bias; higher bits do not matter."""
+    return s.from_bits(shifted_left(s, k, FORMATS[dtype].fraction))
+
+
+def exp(s: ScalarBuilder, x: Scalar) -> Scalar:
+    """2**k (1 + expm1(r)), the power as two factors: so results overflow and lose bits below 2**-1022 on their own."""
+    constants, form = CONSTANTS[x.dtype], FORMATS[x.dtype]
+    limited = at_most(s, at_least(s, x, constants.lowest), constants.highest)
+    r = reduce(s, limited, bias=2 * form.bias)
+    half = s.bit_and(shifted_left(s, r.k, form.fraction - 1), s.constant(form.integer, form.exponent_mask))
+    other = s.from_bits(s.sub(shifted_left(s, r.k, form.fraction), half))
+    factor = s.from_bits(half)
+    return s.mul(s.fma(s.add(r.high, r.bend), factor, factor), other)
+
+
+def expm1(s: ScalarBuilder, x: Scalar) -> Scalar:
+    """2 (2**(k-1) expm1(r) + (2**(k-1) - 1/2)); the halves keep k = 1024 in range, and small x is its own result."""
+    constants, form = CONSTANTS[x.dtype], FORMATS[x.dtype]
+    limited = at_most(s, at_least(s, x, -constants.flat), constants.highest)
+    r = reduce(s, limited, bias=form.bias - 1)
+    factor = power_of_two(s, r.k, x.dtype)
+    straight = s.fma(r.high, factor, s.sub(factor, s.constant(x.dtype, 0.5)))
+    half = s.fma(r.bend, factor, straight)
+    small = s.compare(Compare.LT, s.abs(x), s.constant(x.dtype, 2.0 ** -(form.fraction + 2)))
+    return s.select(small, x, s.add(half, half))
+
+
+FUNCTIONS = {Elementary.EXP: exp, Elementary.EXPM1: expm1}
+
+BOUNDS = {
+    (Elementary.EXP, f32): 1.5, (Elementary.EXP, f64): 1.5,
+    (Elementary.EXPM1, f32): 1.5, (Elementary.EXPM1, f64): 1.5,
+}  # fmt: skip
