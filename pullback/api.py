@@ -4,21 +4,24 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
 
 from pullback import transforms
-from pullback.dispatch import Dispatcher, Specialization
+from pullback.dispatch import Dispatcher
 from pullback.errors import ArgumentError
-from pullback.inspection import Lowered, explain, lowered, memory, stats
+from pullback.inspection import explain, memory, stats
 from pullback.ir.ops.elementary import StopGradient
 from pullback.location import caller
 from pullback.tracer.numpy_protocol import wrap
 from pullback.tracer.record import Recorder
-from pullback.tracer.trace import find_recorder
+from pullback.tracer.trace import Trace, find_recorder
 from pullback.tracer.traced import Traced, array_of
 from pullback.tracer.tree import flatten, map_leaves
+
+if TYPE_CHECKING:
+    from pullback.stages import Lowered
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -169,19 +172,14 @@ class CompiledFunction(Generic[P, R]):
         return value, functools.partial(self._pullback, primals)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
-        """Every stage of compilation for arguments like these, as text: see `Lowered`."""
-        return lowered(self._specialized("_entry", args, kwargs), self._specialized_gradient(args, kwargs))
+        """Every stage of compilation for arguments like these, as text: see `Lowered`. Nothing is run."""
+        from pullback.stages import lowered  # loads the drawing and LLVM's assembly printer
 
-    def _specialized(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Specialization:
-        dispatcher = self._dispatchers.get(name)
-        if dispatcher is None:
-            getattr(self, name)
-            dispatcher = self._dispatchers[name]
-        dispatcher.miss(*args, **kwargs)
-        return dispatcher.find(args, kwargs)
+        def traced(name: str) -> Trace:
+            getattr(self, name)  # makes the dispatcher
+            return self._dispatchers[name].trace_for(args, kwargs)
 
-    def _specialized_gradient(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Specialization]:
-        return lambda: self._specialized("value_and_grad", args, kwargs)
+        return lowered(functools.partial(traced, "_entry"), functools.partial(traced, "value_and_grad"))
 
     def stats(self) -> dict[str, Any]:
         """How often and how long each form was compiled: see `inspection.stats`."""

@@ -1,15 +1,14 @@
-"""The pipeline on one screen: an IR function is simplified, fused, emitted, compiled and linked; native code comes out."""
+"""The pipeline on one screen: an IR function is simplified, fused, emitted, compiled, linked; native code comes out."""
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from pullback.codegen.entry import emit_entry
+from pullback.codegen.entry import ENTRY, emit_entry
 from pullback.codegen.jit import NativeCode, link
 from pullback.codegen.program import BODY, Program, build_program
 from pullback.config import settings
@@ -40,20 +39,6 @@ class Executable:
         """Whether a run is long enough to let other threads in."""
         return self.program.cost > settings().release_gil_above
 
-    @cached_property
-    def kernels(self) -> str:
-        """Every kernel with the buffers it takes and the operations it fuses, as text."""
-        names = {value: value.name or f"argument{n}" for n, value in enumerate(self.optimized.body.arguments)}
-        lines = [f"arena: {self.program.arena_bytes} bytes"]
-        for number, kernel in enumerate(self.program.kernels):
-            shown = []
-            for buffer in kernel.buffers:
-                name = names.setdefault(buffer, f"buffer{len(names)}")
-                shown.append(f"{'out ' if buffer in kernel.written else ''}{name}: {buffer.type}")
-            lines.append(f"kernel{number} {kernel.title} ({', '.join(shown)})")
-            lines.extend(f"  {detail}" for detail in kernel.details)
-        return "\n".join(lines) + "\n"
-
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on arrays of exactly the function's types (they are made contiguous); gives new arrays.
 
@@ -81,20 +66,22 @@ class CallSpec:
     tree: ResultTree
 
 
-def compile_function(function: Function, call: CallSpec | None = None) -> Executable:
-    """Simplify a function and make native code of it, with a native entry if `call` says how it is called.
-
-    Raises: CompileError for an operation without native code, UnboundError for captured arrays without data.
-    """
-    started = time.perf_counter()
+def optimize(function: Function) -> Function:
+    """A copy of a function, simplified as the settings say."""
     optimized = copy_function(function)
     if settings().verify:
         verify(optimized)
     if settings().opt:
         simplify(optimized)
-    simplified = time.perf_counter()
-    program = build_program(optimized)
-    exports = [BODY]
+    return optimized
+
+
+def emit(optimized: Function, call: CallSpec | None = None, *, annotated: bool = False) -> Program:
+    """The LLVM module of an optimized function, with a native entry if `call` says how Python calls it.
+
+    Raises: CompileError for an operation without native code, UnboundError for captured arrays without data.
+    """
+    program = build_program(optimized, annotated=annotated)
     if call is not None and abi.self_test():
         results = tuple(
             ResultSpec(kind.dtype, kind.shape, scalar)
@@ -102,8 +89,20 @@ def compile_function(function: Function, call: CallSpec | None = None) -> Execut
         )
         release = program.cost > settings().release_gil_above
         emit_entry(program.module, EntrySpec(call.arguments, results, call.tree, program.arena_bytes, release), BODY)
-        exports.append("entry")
+    return program
+
+
+def compile_function(function: Function, call: CallSpec | None = None) -> Executable:
+    """Simplify a function and make native code of it, with a native entry if `call` says how it is called.
+
+    Raises: CompileError for an operation without native code, UnboundError for captured arrays without data.
+    """
+    started = time.perf_counter()
+    optimized = optimize(function)
+    simplified = time.perf_counter()
+    program = emit(optimized, call)
     emitted = time.perf_counter()
+    exports = [name for name in (BODY, ENTRY) if name in program.module.functions]
     code = link(str(program.module), {**program.symbols, **abi.symbols()}, exports)
     linked = time.perf_counter()
     seconds = {"simplify": simplified - started, "emit": emitted - simplified, "native": linked - emitted}
@@ -121,7 +120,7 @@ def native_entry(
 
     owner = (executable.code, program.captured)
     if abi.self_test():
-        return NativeFunction(executable.code.address("entry"), owner, miss, fail, name, doc).call
+        return NativeFunction(executable.code.address(ENTRY), owner, miss, fail, name, doc).call
     results = tuple(
         ResultSpec(kind.dtype, kind.shape, scalar)
         for kind, scalar in zip(executable.optimized.result_types, call.scalars, strict=True)

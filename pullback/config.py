@@ -42,7 +42,8 @@ def _from_environment() -> Settings:
     return Settings(**found)
 
 
-_current: ContextVar[Settings] = ContextVar("pullback_settings", default=_from_environment())
+_INITIAL = _from_environment()
+_current: ContextVar[Settings] = ContextVar("pullback_settings", default=_INITIAL)
 
 
 def settings() -> Settings:

@@ -91,12 +91,6 @@ class Dispatcher:
             self.publish(known.entry)
         return known.call(values)
 
-    def find(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Specialization:
-        """The specialization that a call with these arguments has used."""
-        dynamic, dynamic_kwargs, static = self.split(*self.bound(args, kwargs))
-        values, structure = flatten((dynamic, dynamic_kwargs))
-        return self.specializations[structure, tuple(leaves_of(values, structure)), static, settings().opt]
-
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments by position as far as the signature allows, defaults filled in."""
         if self.signature is None:
@@ -148,6 +142,13 @@ class Dispatcher:
                 names += [name] if child == LEAF else [f"{name}{index}" for index in range(child.leaves)]
         return trace(self.with_static(static), leaves, structure, name=self.name, names=names)
 
+    def trace_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace:
+        """The trace for arguments like these; nothing is compiled or kept."""
+        args, kwargs = self.bound(args, kwargs)
+        dynamic, dynamic_kwargs, static = self.split(args, kwargs)
+        values, structure = flatten((dynamic, dynamic_kwargs))
+        return self.trace(leaves_of(values, structure, self.name), structure, static)
+
     def specialize(
         self, leaves: tuple[Leaf, ...], structure: Structure, args: Any, kwargs: Any, static: Any
     ) -> Specialization:
@@ -157,21 +158,27 @@ class Dispatcher:
         self.reasons.append(reason)
         log("recompile", "%s: %s", self.name, reason)
         traced = self.trace(leaves, structure, static)
-        tree = _result_tree(traced.output)
-        count = len(traced.function.result_types)
-        scalars = tuple(not kind.dims for kind in traced.function.result_types)
-        arguments = tuple(ArgumentSpec(_KINDS[leaf.kind], leaf.type.dtype, leaf.type.shape) for leaf in leaves)
-        call = CallSpec(arguments, scalars, tuple(range(count)) if tree is None else tree)
+        call = call_spec(traced)
         executable = compile_function(traced.function, call)
         entry = native_entry(executable, call, self.miss, self.name, self.doc)
+        direct = _result_tree(traced.output) is not None
         seconds = time.perf_counter() - started
         log("trace", "%s: %d operations in %.1f ms", self.name, len(traced.function.body.operations), 1e3 * seconds)
-        return Specialization(traced, executable, entry, traced.output, tree is not None, seconds)
+        return Specialization(traced, executable, entry, traced.output, direct, seconds)
 
     def _reason(self, leaves: Sequence[Leaf], static: Any) -> str:
         shown = ", ".join(f"{leaf.type}" + ("" if leaf.kind is LeafKind.ARRAY else " (Python)") for leaf in leaves)
         text = f"({shown})" + (f" with {static}" if static else "")
         return f"first call: {text}" if not self.specializations else f"new argument types: {text}"
+
+
+def call_spec(traced: Trace) -> CallSpec:
+    """How Python calls what a traced function is compiled to."""
+    types = traced.function.result_types
+    tree = _result_tree(traced.output)
+    arguments = tuple(ArgumentSpec(_KINDS[leaf.kind], leaf.type.dtype, leaf.type.shape) for leaf in traced.leaves)
+    scalars = tuple(not kind.dims for kind in types)
+    return CallSpec(arguments, scalars, tuple(range(len(types))) if tree is None else tree)
 
 
 def _result_tree(structure: Structure) -> ResultTree | None:

@@ -1,60 +1,10 @@
-"""What compiling did, for people: every stage as text, counts and times, reasons, memory."""
+"""What compiling did, for people: counts and times, reasons, memory."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any
 
-from pullback.dispatch import Dispatcher, Specialization
-from pullback.ir.print import print_function
-
-
-@dataclass
-class Lowered:
-    """The stages of one function for one kind of arguments, each a text made when asked for.
-
-    ``ir`` is the function as traced, ``adjoint`` value and gradient before simplification, ``optimized`` after it;
-    ``kernels``, ``llvm`` and ``asm`` are the native code of value and gradient, or of the function alone where it
-    has no gradient (``value`` holds those stages of the function alone).
-    """
-
-    value: Specialization
-    _gradient: Callable[[], Specialization]
-
-    @cached_property
-    def gradient(self) -> Specialization:
-        """Value and gradient, compiled. Raises: DerivativeError for a function that has none."""
-        return self._gradient()
-
-    @property
-    def ir(self) -> str:
-        return print_function(self.value.trace.function, source_comments=True)
-
-    @property
-    def adjoint(self) -> str:
-        return print_function(self.gradient.trace.function, source_comments=True)
-
-    @property
-    def optimized(self) -> str:
-        return print_function(self.gradient.executable.optimized, source_comments=True)
-
-    @property
-    def kernels(self) -> str:
-        return self.gradient.executable.kernels
-
-    @property
-    def llvm(self) -> str:
-        return self.gradient.executable.code.text
-
-    @property
-    def asm(self) -> str:
-        return self.gradient.executable.code.assembly
-
-
-def lowered(value: Specialization, gradient: Callable[[], Specialization]) -> Lowered:
-    """The stages of a compiled function and of its gradient."""
-    return Lowered(value, gradient)
+from pullback.dispatch import Dispatcher
 
 
 def _shown(name: str) -> str:

@@ -12,7 +12,7 @@ from types import CodeType
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A range of one source line: columns count characters from 0, `end_column` is one past the end; 0, 0 is unknown."""
+    """A range of one source line: columns count characters from 0, `end_column` is one past the end, 0, 0 unknown."""
 
     file: str
     line: int
@@ -23,6 +23,15 @@ class Location:
     def source(self) -> str:
         """The source line, without its end, or the empty text."""
         return linecache.getline(self.file, self.line).rstrip("\n")
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The line, whatever the columns."""
+        return self.file, self.line
+
+    def comment(self) -> str:
+        """``file:line: source``, on one line."""
+        return f"{Path(self.file).name}:{self.line}: {self.source().strip()}"
 
     def excerpt(self) -> str:
         """``file:line in function:   source`` with carets below the range."""

@@ -191,6 +191,7 @@ class _Emitter:
             stride = access.map.strides[last] if lanes > 1 else 1
             values[value] = load(f, pointer, dtype, lanes, stride)
         for operation in nest.operations:
+            f.source(operation.location)
             operands = [values[nest.aliases.get(operand, operand)] for operand in operation.operands]
             values[operation.result] = cast(Elementwise, operation.op).lower(s, *operands)
         for value, access in nest.writes:
@@ -204,6 +205,7 @@ class _Emitter:
             store(f, pointer, s.add(load(f, pointer, dtype, lanes, stride), values[value]), lanes, stride)
         after = {}
         for reduced in nest.reductions:
+            f.source(reduced.operation.location)
             kind, element, buffer = accumulator(reduced, self.lanes), values[reduced.operand], reduced.target.buffer
             if reduced.row_axes:
                 after[buffer] = kind.accumulate(f, Scalar(current[buffer], kind.dtype), element, lanes)

@@ -46,10 +46,17 @@ class NativeCode:
     @cached_property
     def assembly(self) -> str:
         """The machine's assembly, compiled again from the text when first asked for."""
-        host = target.host()
-        module = _parse(self.text, verify=False)
-        with host.lock, module:
-            return str(host.machine.emit_assembly(module))
+        return compile_assembly(self.text)
+
+
+def compile_assembly(text: str) -> str:
+    """The machine's assembly of LLVM assembly.
+
+    Raises: CompileError with LLVM's message if the text does not parse.
+    """
+    host = target.host()
+    with _parse(text, verify=False) as module, host.lock:
+        return str(host.machine.emit_assembly(module))
 
 
 def compile_object(text: str, *, verify: bool = False) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import struct
 
 from pullback.dtypes import DType
+from pullback.location import UNKNOWN, Location
 
 
 def element_type(dtype: DType, lanes: int) -> str:
@@ -44,9 +45,14 @@ def _to_single(value: float) -> float:
 
 
 class ModuleText:
-    """A module under construction: declarations (each once: a second is a parse error), globals and functions."""
+    """A module under construction: declarations (each once: a second is a parse error), globals and functions.
 
-    def __init__(self) -> None:
+    An `annotated` one shows the user's source lines as comments; code that is compiled has none, so that it is the
+    same text wherever the user's lines stand.
+    """
+
+    def __init__(self, *, annotated: bool = False) -> None:
+        self.annotated = annotated
         self.declarations: dict[str, str] = {}
         self.globals: dict[str, str] = {}
         self.functions: dict[str, FunctionText] = {}
@@ -80,6 +86,13 @@ class FunctionText:
         self.block = "entry"
         self._count = 0
         self._blocks = 0
+        self._source = UNKNOWN
+
+    def source(self, location: Location) -> None:
+        """Say from which line of the user's the code that follows comes: a comment if the module has them."""
+        if self.module.annotated and location.line and location.place != self._source.place:
+            self._source = location
+            self.emit(f"; {location.comment()}")
 
     def fresh(self) -> str:
         """A new value name."""
@@ -105,6 +118,7 @@ class FunctionText:
         """Start block `name`; the block before must have ended with a terminator."""
         self.lines.append(f"{name}:")
         self.block = name
+        self._source = UNKNOWN
 
     def call(self, name: str, result: str, operands: tuple[tuple[str, str], ...], declare: bool = True) -> str:
         """Call function `name` with (type, value) operands; a ``void`` result gives the empty text."""

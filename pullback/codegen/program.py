@@ -30,7 +30,10 @@ BODY = "body"
 
 @dataclass(frozen=True)
 class Kernel:
-    """One native function: what it does, the buffers it takes pointers to, and those of them that it writes."""
+    """One native function: what it does, the buffers it takes pointers to, and those of them that it writes.
+
+    `operations` are those that it computes, in their order.
+    """
 
     title: str
     buffers: list[Value]
@@ -38,7 +41,7 @@ class Kernel:
     emit: Callable[[FunctionText, dict[Value, str]], None]
     fallible: bool
     cost: int
-    details: tuple[str, ...] = ()
+    operations: tuple[Operation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,13 +61,16 @@ class Program:
         return self.failures[(status & ((1 << STATUS_BITS) - 1)) - 1].error(status >> STATUS_BITS)
 
 
-def build_program(function: Function) -> Program:
-    """Fuse, plan memory and emit. Raises: CompileError for an operation without a lowering."""
+def build_program(function: Function, *, annotated: bool = False) -> Program:
+    """Fuse, plan memory and emit; with the user's source lines as comments if `annotated`.
+
+    Raises: CompileError for an operation without a lowering.
+    """
     plan = fusion.plan(function)
     failures: list[Failure] = []
     kernels = [kernel for group in plan.groups for kernel in _kernels(group, plan, failures)]
     memory = plan_memory(_lifetimes(function, kernels, plan))
-    module = ModuleText()
+    module = ModuleText(annotated=annotated)
     names = [_emit_kernel(module, number, kernel) for number, kernel in enumerate(kernels)]
     captured = _captured(function)
     symbols = {f"captured{index}": array.ctypes.data for index, array in enumerate(captured)}
@@ -98,9 +104,9 @@ def _nest_kernel(nest: Nest) -> Kernel:
         emit_nest(f, nest, pointers)
 
     written = [access.buffer for _, access in nest.writes] + [reduced.target.buffer for reduced in nest.reductions]
-    names = [operation.op.name for operation in nest.operations] + [r.operation.op.name for r in nest.reductions]
+    operations = (*nest.operations, *(reduced.operation for reduced in nest.reductions))
     title = f"nest {list(nest.shape)}"
-    return Kernel(title, nest.buffers(), written, emit, False, nest.cost(), tuple(names))
+    return Kernel(title, nest.buffers(), written, emit, False, nest.cost(), operations)
 
 
 def _opaque_kernel(group: Group, plan: FusionPlan, failures: list[Failure]) -> Kernel:
@@ -116,6 +122,7 @@ def _opaque_kernel(group: Group, plan: FusionPlan, failures: list[Failure]) -> K
     offsets = [source[1].offset for source in sources if source is not None]
 
     def emit(f: FunctionText, pointers: dict[Value, str]) -> None:
+        f.source(operation.location)
         operands = []
         for operand, base, offset in zip(operation.operands, bases, offsets, strict=True):
             size = offset * operand.type.dtype.itemsize
@@ -128,7 +135,7 @@ def _opaque_kernel(group: Group, plan: FusionPlan, failures: list[Failure]) -> K
         x = operation.operands[0].type
         cost = cost * x.shape[-2 if operation.op.transpose_x else -1] // 8
     buffers = list(dict.fromkeys([*bases, *operation.results]))
-    return Kernel(operation.op.name, buffers, list(operation.results), emit, fallible, cost)
+    return Kernel(operation.op.name, buffers, list(operation.results), emit, fallible, cost, (operation,))
 
 
 def _lifetimes(function: Function, kernels: Sequence[Kernel], plan: FusionPlan) -> dict[Value, Lifetime]:

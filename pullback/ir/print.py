@@ -3,8 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pullback.dtypes import DType
@@ -19,6 +18,22 @@ def print_function(function: Function, *, locations: bool = True, source_comment
     With `source_comments` the user's source line stands as a comment above the first operation of each line.
     """
     return _Printer(locations, source_comments).function(function)
+
+
+def value_names(function: Function) -> dict[Value, str]:
+    """What the text of a function calls each of its values: ``%x``, ``%3``."""
+    printer = _Printer(False, False)
+    printer.function(function)
+    return printer.names
+
+
+def operation_text(operation: Operation, names: Mapping[Value, str]) -> str:
+    """One operation as the text of its function has it, without location and regions."""
+    operands = ", ".join([names[operand] for operand in operation.operands])
+    results = ", ".join([names[result] for result in operation.results])
+    types = ", ".join([str(result.type) for result in operation.results])
+    text = f"{results} = {operation.op.name}" if results else operation.op.name
+    return f"{text} {operands}".rstrip() + f"{attributes_text(operation.op)} : {types}".rstrip()
 
 
 class _Printer:
@@ -106,11 +121,10 @@ class _Printer:
         return text + attributes_text(operation.op)
 
     def comment(self, location: Location, indent: str) -> None:
-        here = (location.file, location.line)
-        if location is UNKNOWN or here == self.commented:
+        if location is UNKNOWN or location.place == self.commented:
             return
-        self.commented = here
-        self.lines.append(f"{indent}// {Path(location.file).name}:{location.line}: {location.source().strip()}")
+        self.commented = location.place
+        self.lines.append(f"{indent}// {location.comment()}")
 
     def tail(self, operation: Operation) -> str:
         """`` : types  loc(...)``."""
