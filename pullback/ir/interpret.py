@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from pullback.ir.core import Array, Function, Operation, Region, Value, walk
 from pullback.ir.ops.control import Call, Control, EmptyTape, For, If, Loop, Replay, While
 from pullback.location import UNKNOWN
 
-Tape = list[list[Any]]
+Tape = list[Sequence[Any]]
 """Records of values, first to last; a record may hold tapes."""
 
 
@@ -64,38 +65,38 @@ class _Interpreter:
             case If():
                 return self.run(regions[0] if bool(operands[0]) else regions[1], operands[1:])
             case While() as op:
-                tape: Tape = []
+                tapes: list[Tape] = [[] for _ in op.saved]
                 state = operands
                 while bool(self.run(regions[0], state)[0]):
-                    state = self.step(op, regions[1], state, tape)
-                return [*state, tape] if op.saved else state
+                    state = self.step(op, regions[1], state, tapes)
+                return [*state, *tapes]
             case For() as op:
                 start, stop, step = (int(operand) for operand in operands[:3])
                 if step == 0:
                     raise ArgumentValueError("the step of a range must not be zero", location=operation.location)
-                tape = []
+                tapes = [[] for _ in op.saved]
                 state = operands[3:]
                 for index in range(start, stop, step):
-                    state = self.step(op, regions[0], [np.asarray(index, np.int64), *state], tape)
-                return [*state, tape] if op.saved else state
-            case Replay():
-                state = operands[1:]
-                for record in reversed(operands[0]):
-                    state = self.run(regions[0], [*record, *state])
-                return state
+                    state = self.step(op, regions[0], [np.asarray(index, np.int64), *state], tapes)
+                return [*state, *tapes]
+            case Replay() as op:
+                tapes = [[] for _ in op.saved]
+                state = operands[op.tapes :]
+                for records in zip(*map(reversed, operands[: op.tapes]), strict=True):
+                    state = self.step(op, regions[0], [*chain.from_iterable(records), *state], tapes)
+                return [*state, *tapes]
             case Call():
                 return self.run(regions[0], operands)
             case EmptyTape():
                 return [[]]
         raise TypeError(f"{operation.op.name} has no meaning here")
 
-    def step(self, op: Loop, body: Region, arguments: Sequence[Any], tape: Tape) -> list[Any]:
-        """One iteration of a loop: the next state; the record goes on the tape."""
-        given = self.run(body, arguments)
-        kept = len(given) - op.saved
-        if op.saved:
-            tape.append(given[kept:])
-        return given[:kept]
+    def step(self, op: Loop, body: Region, arguments: Sequence[Any], tapes: list[Tape]) -> list[Any]:
+        """One iteration of a loop: the next state; the records go on the tapes."""
+        state, records = op.records(self.run(body, arguments))
+        for tape, record in zip(tapes, records, strict=True):
+            tape.append(record)
+        return list(state)
 
 
 def _last_uses(region: Region) -> list[list[Value]]:

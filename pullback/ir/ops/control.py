@@ -1,13 +1,15 @@
 """Ops with regions: if, while, for, replay, call. Their regions yield values; nothing is ever written in place.
 
-A region sees the values around it. Loops may keep a tape: with `saved` = k the last k values that the body yields are
-no part of the loop's state but a record, pushed on a tape once per iteration; the tape is the loop's last result.
-`replay` takes the records off again, last to first.
+A region sees the values around it. Loops may keep tapes: with `saved` = (k, m) the last k + m values that the body
+yields are no part of the loop's state but two records, of k and of m values, each pushed on a tape of its own once per
+iteration; the tapes are the loop's last results. `replay` takes the records off again, last to first. It may keep tapes
+itself, whose replay then runs first to last.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from pullback.dtypes import boolean, i64
 from pullback.errors import ShapeError
@@ -15,6 +17,8 @@ from pullback.ir.core import Op, Region
 from pullback.ir.ops.creation import Creation
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType, TapeType
+
+T = TypeVar("T")
 
 
 class Control(Op):
@@ -28,18 +32,27 @@ class Control(Op):
 
 
 class Loop(Control):
-    """A loop that may keep a tape: `saved` is how many of its body's last yields each record holds."""
+    """A loop that may keep tapes: `saved` is how many of its body's last yields the record of each tape holds."""
 
-    saved: int
+    saved: tuple[int, ...]
+
+    def records(self, yields: Sequence[T]) -> tuple[Sequence[T], list[Sequence[T]]]:
+        """The body's yields parted: the state, and the record of each tape."""
+        place = len(yields) - sum(self.saved)
+        state, found = yields[:place], []
+        for size in self.saved:
+            found.append(yields[place : place + size])
+            place += size
+        return state, found
 
     def results(self, state: tuple[ArrayType, ...], body: Region) -> tuple[ArrayType, ...]:
-        """The state's types, and the tape's if there is one. Raises: ShapeError if the body yields other types."""
+        """The state's types, and those of the tapes. Raises: ShapeError if the body yields other types."""
         given = yielded(body)
-        if self.saved < 0 or self.saved > len(given):
+        if any(size < 1 for size in self.saved) or sum(self.saved) > len(given):
             raise ShapeError(f"{self.name}: {self.saved} of {len(given)} yields cannot be saved")
-        kept = len(given) - self.saved
-        same(self.name, "operands and body results", state, given[:kept])
-        return (*state, TapeType(given[kept:])) if self.saved else state
+        kept, records = self.records(given)
+        same(self.name, "operands and body results", state, tuple(kept))
+        return (*state, *(TapeType(tuple(record)) for record in records))
 
 
 def yielded(region: Region) -> tuple[ArrayType, ...]:
@@ -81,12 +94,12 @@ class If(Control):
 class While(Loop):
     """``(a...) {condition} {body}``: while the first region yields True, the second replaces the values.
 
-    With `saved` = k: ``(a...) -> (a..., tape<r1, ..., rk>)``, the body yielding ``(a..., r1, ..., rk)``.
+    With `saved` = (k,): ``(a...) -> (a..., tape<r1, ..., rk>)``, the body yielding ``(a..., r1, ..., rk)``.
     """
 
     name: ClassVar[str] = "while"
     regions: ClassVar[int] = 2
-    saved: int = 0
+    saved: tuple[int, ...] = ()
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
         self.check(regions)
@@ -106,7 +119,7 @@ class For(Loop):
     """
 
     name: ClassVar[str] = "for"
-    saved: int = 0
+    saved: tuple[int, ...] = ()
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
         self.check(regions)
@@ -119,22 +132,30 @@ class For(Loop):
 
 @register
 @dataclass(frozen=True)
-class Replay(Control):
-    """``(tape<r...>, a...) {body} -> a...``: the body takes ``(r..., a...)`` and yields ``a...``, once per record.
+class Replay(Loop):
+    """``(tape<r...>..., a...) {body} -> a...``: the body takes ``(r..., a...)`` and yields ``a...``, once per record.
 
-    Records come last to first: the reverse of the loop that wrote them. A tape may be replayed more than once.
+    Records come last to first: the reverse of the loop that wrote them. Several `tapes` are taken off side by side and
+    have equally many records. A tape may be replayed more than once. `saved` is that of `While`.
     """
 
     name: ClassVar[str] = "replay"
+    tapes: int = 1
+    saved: tuple[int, ...] = ()
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
         self.check(regions)
         (body,) = regions
-        if not types or not isinstance(types[0], TapeType):
-            raise ShapeError(f"replay: the first operand is a tape, not {types[0] if types else 'nothing'}")
-        same(self.name, "record, operands and body arguments", (*types[0].record, *types[1:]), taken(body))
-        same(self.name, "operands and body results", types[1:], yielded(body))
-        return types[1:]
+        tapes, state = types[: self.tapes], types[self.tapes :]
+        if self.tapes < 1 or len(tapes) < self.tapes:
+            raise ShapeError(f"replay: {self.tapes} tapes among {len(types)} operands")
+        record: list[ArrayType] = []
+        for place, tape in enumerate(tapes):
+            if not isinstance(tape, TapeType):
+                raise ShapeError(f"replay: operand {place} is a tape, not {tape}")
+            record += tape.record
+        same(self.name, "record, operands and body arguments", (*record, *state), taken(body))
+        return self.results(state, body)
 
 
 @register
