@@ -19,9 +19,9 @@ class Kind(Enum):
     OPAQUE = "opaque"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DType:
-    """An element type: `name` as printed in the IR, its kind, and its size in bytes."""
+    """An element type: `name` as printed in the IR, its kind, and its size in bytes. There is one object of each."""
 
     name: str
     kind: Kind
@@ -29,6 +29,9 @@ class DType:
 
     def __str__(self) -> str:
         return self.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BY_NAME.__getitem__, (self.name,)
 
     @cached_property
     def numpy(self) -> np.dtype[Any]:

@@ -134,7 +134,7 @@ def test_graph_of_loops_and_branches_and_captured_arrays() -> None:
     func @f(%x: f64[], %n: i64[]; %c: f64[3]) -> (f64[]) {
       %0 = full {value = 0, dtype = i64, dims = ()} : i64[]
       %1 = full {value = 1, dtype = i64, dims = ()} : i64[]
-      %2 = for %0, %n, %1, %x {saved = 0} { ^(%i: i64[], %s: f64[])
+      %2 = for %0, %n, %1, %x {saved = ()} { ^(%i: i64[], %s: f64[])
         %3 = full {value = true, dtype = bool, dims = ()} : bool[]
         %4 = if %3, %s { ^(%a: f64[])
           %5 = mul %a, %a : f64[]

@@ -149,6 +149,10 @@ class Op:
     """
 
     name: ClassVar[str] = ""
+    arity: ClassVar[int | None] = None
+    """How many operands it takes; None: any number that its type rule allows."""
+    regions: ClassVar[int] = 0
+    """How many regions it has."""
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
         """Result types. Raises: ShapeError or DTypeError for operands that do not fit."""

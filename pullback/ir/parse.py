@@ -1,28 +1,26 @@
 """The IR's text in, functions out; comments are skipped, locations kept."""
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
-from typing import Any, NoReturn
+from collections.abc import Sequence
 
 import pullback.ir.ops as _all_ops
-from pullback import dtypes
-from pullback.dtypes import DType
 from pullback.errors import ParseError, PullbackError
+from pullback.ir.attributes import at_type, has_attributes, integer, parse_attributes, take_type
 from pullback.ir.core import Function, Op, Operation, Region, Value
 from pullback.ir.registry import all_ops, find
-from pullback.ir.types import ArrayType, Dim, TapeType
+from pullback.ir.tokens import Tokens
+from pullback.ir.types import ArrayType
+from pullback.ir.verify import infer
 from pullback.location import UNKNOWN, Location
 
 assert _all_ops
 
-_TOKEN = re.compile(
-    r"""(?P<skip>\s+|//[^\n]*)|(?P<string>"(?:[^"\\]|\\.)*")|(?P<value>%[\w.]+)|(?P<symbol>@[\w.]+)"""
-    r"""|(?P<number>-?(?:\d+\.\d*(?:e[+-]?\d+)?|\d+e[+-]?\d+|\d+|inf\b|nan\b))|(?P<word>[A-Za-z_]\w*)"""
-    r"""|(?P<mark>->|[(){}\[\]<>,:;=^-])"""
-)
-_Token = tuple[str, str, int]
+MAX_NESTING = 60
+"""Regions inside regions: deeper ones are refused here, before anything that recurses over them meets a limit."""
+_STRING = r'("(?:[^"\\]|\\.)*")'
+_LOCATION = re.compile(rf"loc\({_STRING}:(\d+):(\d+)-(\d+) {_STRING}\)")
 
 
 def parse_function(text: str) -> Function:
@@ -37,248 +35,187 @@ def parse_functions(text: str) -> list[Function]:
     """All functions of a text, captured arrays unbound. Raises: ParseError."""
     parser = _Parser(text)
     functions = []
-    while parser.peek()[0] != "end":
+    while parser.peek() != "end":
         functions.append(parser.function())
     return functions
 
 
-class _Parser:
+class _Parser(Tokens):
     def __init__(self, text: str) -> None:
-        self.text = text
-        self.tokens: list[_Token] = []
-        position = 0
-        while position < len(text):
-            match = _TOKEN.match(text, position)
-            if match is None:
-                self.fail("this is no part of the IR", position)
-            if match.lastgroup != "skip":
-                self.tokens.append((str(match.lastgroup), match.group(), position))
-            position = match.end()
-        self.tokens.append(("end", "end of text", position))
-        self.place = 0
+        super().__init__(text)
         self.values: dict[str, Value] = {}
-        self.types: dict[str, ArrayType] = {}
-
-    def fail(self, message: str, position: int | None = None) -> NoReturn:
-        """Raises: ParseError that shows the place."""
-        at = self.tokens[self.place][2] if position is None else position
-        line_start = self.text.rfind("\n", 0, at) + 1
-        line_end = self.text.find("\n", at)
-        line = self.text[line_start : line_end if line_end >= 0 else len(self.text)]
-        number, column = self.text.count("\n", 0, at) + 1, at - line_start
-        raise ParseError(f"line {number}, column {column + 1}: {message}\n  {line}\n  {' ' * column}^")
-
-    def peek(self) -> _Token:
-        return self.tokens[self.place]
-
-    def take(self, kind: str, text: str | None = None) -> str:
-        """The next token, which must be of a kind. Raises: ParseError."""
-        token = self.tokens[self.place]
-        if token[0] != kind or (text is not None and token[1] != text):
-            self.fail(f"expected {text or kind}, found {token[1]!r}")
-        self.place += 1
-        return token[1]
-
-    def found(self, text: str) -> bool:
-        """Take the next token if it is this mark or word."""
-        token = self.tokens[self.place]
-        if token[1] == text and token[0] in ("mark", "word"):
-            self.place += 1
-            return True
-        return False
+        self.nesting = 0
+        self.known_ops: dict[tuple[type[Op], str], Op] = {}
+        self.known_locations: dict[str, Location] = {}
 
     def function(self) -> Function:
+        """``func @name(parameters; captured) -> (types) { operations return values }``."""
         self.values = {}
-        self.take("word", "func")
-        name = self.take("symbol")[1:]
-        self.take("mark", "(")
+        self.expect("func")
+        name = self.take("symbol", "the function's name, as @name")[1:]
+        self.expect("(")
         parameters = self.arguments()
         captured = self.arguments() if self.found(";") else []
-        self.take("mark", ")")
-        self.take("mark", "->")
-        self.take("mark", "(")
-        results = self.type_list()
-        self.take("mark", ")")
-        self.take("mark", "{")
+        self.expect(")")
+        self.expect("->")
+        self.expect("(")
+        results = self.types()
+        self.expect(")")
+        self.expect("{")
         region = Region([*parameters, *captured])
-        self.body(region, "return")
+        end = self.body(region, "return")
         if tuple(value.type for value in region.yields) != tuple(results):
-            self.fail(f"@{name} returns other types than it says")
+            self.fail(f"@{name} returns {_listed(region.yields)}, not what it says: {_types_listed(results)}", end)
         return Function(name, region, [None] * len(captured))
 
     def arguments(self) -> list[Value]:
+        """``%x: type, …``, perhaps none."""
         found: list[Value] = []
-        while self.peek()[0] == "value":
+        while self.peek() == "value":
+            place = self.place
             name = self.take("value")
-            self.take("mark", ":")
-            value = Value(self.value_type(), name=name[1:])
-            self.define(name, value)
+            self.expect(":")
+            value = Value(take_type(self), name=name[1:])
+            self.define(name, value, place)
             found.append(value)
             if not self.found(","):
                 break
         return found
 
-    def define(self, name: str, value: Value) -> None:
+    def define(self, name: str, value: Value, place: int) -> None:
         if name in self.values:
-            self.fail(f"{name} is defined twice")
+            self.fail(f"{name} is defined twice", self.tokens[place][2])
         self.values[name] = value
 
-    def use(self) -> Value:
-        name = self.take("value")
-        value = self.values.get(name)
-        if value is None:
-            self.place -= 1
-            self.fail(f"{name} is not defined")
-        return value
-
-    def value_type(self) -> ArrayType:
-        """``f64[n, 3]`` or ``tape<f64[], f64[3]>``."""
-        start = self.place
-        if self.found("tape"):
-            self.take("mark", "<")
-            record = self.type_list()
-            self.take("mark", ">")
-            return TapeType(tuple(record))
-        name = self.take("word")
-        dtype = dtypes.BY_NAME.get(name)
-        if dtype is None:
-            self.place = start
-            self.fail(f"{name} is no dtype")
-        self.take("mark", "[")
-        dims: list[Dim] = []
-        while self.peek()[1] != "]":
-            token = self.peek()
-            dims.append(int(self.take("number")) if token[0] == "number" else self.take("word"))
+    def uses(self) -> tuple[Value, ...]:
+        """``%a, %b, …``, perhaps none."""
+        found: list[Value] = []
+        while self.peek() == "value":
+            value = self.values.get(self.tokens[self.place][1])
+            if value is None:
+                self.fail(f"{self.tokens[self.place][1]} is not defined here")
+            found.append(value)
+            self.place += 1
             if not self.found(","):
                 break
-        self.take("mark", "]")
-        return ArrayType(dtype, tuple(dims))
+        return tuple(found)
 
-    def type_list(self) -> list[ArrayType]:
+    def types(self) -> list[ArrayType]:
+        """Types with commas between, perhaps none."""
         found: list[ArrayType] = []
-        while self.peek()[0] == "word" and (self.peek()[1] in dtypes.BY_NAME or self.peek()[1] == "tape"):
-            found.append(self.value_type())
+        while at_type(self):
+            found.append(take_type(self))
             if not self.found(","):
                 break
         return found
 
-    def body(self, region: Region, end: str) -> None:
-        """Operations until the word that ends the region, and its closing brace."""
+    def body(self, region: Region, end: str) -> int:
+        """Operations until the word that ends the region, and its closing brace; gives where that word stands."""
         while not self.found(end):
             region.operations.append(self.operation())
-        yields: list[Value] = []
-        while self.peek()[0] == "value":
-            yields.append(self.use())
-            if not self.found(","):
-                break
-        region.yields = tuple(yields)
-        self.take("mark", "}")
+        position = self.tokens[self.place - 1][2]
+        region.yields = self.uses()
+        self.expect("}")
+        return position
 
     def operation(self) -> Operation:
+        """``%0, %1 = name %a, %b {attributes} { regions } : types loc(…)``."""
+        first = self.place
         names: list[str] = []
-        while self.peek()[0] == "value":
+        while self.peek() == "value":
             names.append(self.take("value"))
             if not self.found(","):
                 break
         if names:
-            self.take("mark", "=")
-        start = self.place
-        name = self.take("word")
-        cls = find(name)
-        if cls is None:
-            self.place = start
-            close = sorted(all_ops(), key=lambda known: (known[:2] != name[:2], abs(len(known) - len(name))))[:3]
-            self.fail(f"there is no op called {name}; do you mean {', '.join(close)}?")
-        operands: list[Value] = []
-        while self.peek()[0] == "value":
-            operands.append(self.use())
-            if not self.found(","):
-                break
+            self.expect("=")
+        start = self.position
+        cls = self.op_class()
+        operands = self.uses()
         op = self.attributes(cls)
         regions: list[Region] = []
-        while self.peek()[1] == "{":
+        while self.found("{"):
             regions.append(self.region())
-        self.take("mark", ":")
-        types = self.type_list()
+        self.expect(":")
+        types = tuple(self.types())
         location = self.location()
         if len(types) != len(names):
-            self.fail(f"{name} has {len(names)} results and {len(types)} types")
+            self.fail(f"{cls.name} has {len(names)} results and {len(types)} types", start)
         try:
-            inferred = op.infer(*[operand.type for operand in operands], regions=tuple(regions))
-        except (PullbackError, ValueError, TypeError) as error:
-            self.place = start
-            self.fail(getattr(error, "message", str(error)))
-        if inferred != tuple(types):
-            self.place = start
-            self.fail(f"{name} gives {', '.join(map(str, inferred))}, not {', '.join(map(str, types))}")
-        made = Operation(op, tuple(operands), types, tuple(regions), location)
-        for result, value in zip(names, made.results, strict=True):
-            self.define(result, value)
+            inferred = infer(op, operands, tuple(regions))
+        except PullbackError as error:
+            self.fail(error.message, start)
+        if inferred != types:
+            self.fail(f"{cls.name} gives {_types_listed(inferred)}, not {_types_listed(types)}", start)
+        made = Operation(op, operands, types, tuple(regions), location)
+        for number, (name, value) in enumerate(zip(names, made.results, strict=True)):
+            self.define(name, value, first + 2 * number)
         return made
 
-    def region(self) -> Region:
-        """``{ ^(arguments) … yield … }``; it nests as deep as the text does."""
-        self.take("mark", "{")
-        self.take("mark", "^")
-        self.take("mark", "(")
-        region = Region(self.arguments())
-        self.take("mark", ")")
-        self.body(region, "yield")
-        return region
+    def op_class(self) -> type[Op]:
+        name = self.take("word", "an operation")
+        cls = find(name)
+        if cls is None:
+            self.place -= 1
+            close = sorted(all_ops(), key=lambda known: (known[:2] != name[:2], abs(len(known) - len(name))))[:3]
+            self.fail(f"there is no op called {name}; do you mean {', '.join(close)}?")
+        return cls
 
     def attributes(self, cls: type[Op]) -> Op:
-        fields = dataclasses.fields(cls)
-        if not fields:
+        """The op, with the attributes that follow. Raises: ParseError."""
+        kind, text, position = self.tokens[self.place]
+        if kind != "attributes":
+            if has_attributes(cls):
+                self.fail(f"expected the attributes of {cls.name}, found {text or 'the end of the text'}")
             return cls()
-        self.take("mark", "{")
-        values = []
-        for position, field in enumerate(fields):
-            if position:
-                self.take("mark", ",")
-            self.take("word", field.name)
-            self.take("mark", "=")
-            values.append(self.attribute())
-        self.take("mark", "}")
-        return cls(*values)
+        self.place += 1
+        op = self.known_ops.get((cls, text))
+        if op is None:
+            inside = Tokens(self.text, position + 1, position + len(text) - 1)
+            op = self.known_ops[cls, text] = parse_attributes(cls, inside)
+        return op
 
-    def attribute(self) -> Any:
-        kind, text, _ = self.peek()
-        if kind == "number":
-            self.place += 1
-            return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
-        if kind == "word":
-            if self.tokens[self.place + 1][1] in ("[", "<"):
-                return self.value_type()
-            self.place += 1
-            if text in ("true", "false"):
-                return text == "true"
-            if text in ("inf", "nan"):
-                return float(text)
-            return _dtype_or_symbol(text)
-        self.take("mark", "(")
-        items = []
-        while self.peek()[1] != ")":
-            items.append(self.attribute())
-            if not self.found(","):
-                break
-        self.take("mark", ")")
-        return tuple(items)
+    def region(self) -> Region:
+        """``{ ^(arguments) operations yield values }``, its brace taken; its values are known only inside."""
+        self.nesting += 1
+        if self.nesting > MAX_NESTING:
+            self.fail(f"regions nest deeper than {MAX_NESTING}")
+        outside = len(self.values)
+        self.expect("^")
+        self.expect("(")
+        region = Region(self.arguments())
+        self.expect(")")
+        self.body(region, "yield")
+        while len(self.values) > outside:
+            self.values.popitem()
+        self.nesting -= 1
+        return region
 
     def location(self) -> Location:
-        if not self.found("loc"):
+        """``loc("file":line:column-end "function")``, if it is there."""
+        if self.peek() != "location":
             return UNKNOWN
-        self.take("mark", "(")
-        file = json.loads(self.take("string"))
-        self.take("mark", ":")
-        line = int(self.take("number"))
-        self.take("mark", ":")
-        column = int(self.take("number"))
-        # "4-9" reads as the numbers 4 and -9.
-        end = -int(self.take("number"))
-        function = json.loads(self.take("string"))
-        self.take("mark", ")")
-        return Location(str(file), line, column, end, str(function))
+        text = self.take("location")
+        known = self.known_locations.get(text)
+        if known is None:
+            known = self.known_locations[text] = self._read_location(text)
+        return known
+
+    def _read_location(self, text: str) -> Location:
+        match = _LOCATION.fullmatch(text)
+        assert match is not None, text
+        file, line, column, end, function = match.groups()
+        try:
+            names = [str(json.loads(name)) for name in (file, function)]
+        except ValueError:
+            self.place -= 1
+            self.fail("a name in this location is no JSON string")
+        numbers = [integer(self, number) for number in (line, column, end)]
+        return Location(names[0], numbers[0], numbers[1], numbers[2], names[1])
 
 
-def _dtype_or_symbol(text: str) -> DType | str:
-    return dtypes.BY_NAME.get(text, text)
+def _types_listed(types: Sequence[ArrayType]) -> str:
+    return ", ".join(map(str, types)) or "nothing"
+
+
+def _listed(values: Sequence[Value]) -> str:
+    return _types_listed([value.type for value in values])

@@ -1,12 +1,11 @@
 """A function in, its text out: what `print_function` writes, `parse_function` reads, letter by letter."""
 from __future__ import annotations
 
-import dataclasses
 import json
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from pullback.dtypes import DType
+from pullback.ir.attributes import attributes_text
 from pullback.ir.core import Function, Op, Operation, Region, Value
 from pullback.ir.types import ArrayType
 from pullback.location import UNKNOWN, Location
@@ -29,11 +28,8 @@ def value_names(function: Function) -> dict[Value, str]:
 
 def operation_text(operation: Operation, names: Mapping[Value, str]) -> str:
     """One operation as the text of its function has it, without location and regions."""
-    operands = ", ".join([names[operand] for operand in operation.operands])
-    results = ", ".join([names[result] for result in operation.results])
-    types = ", ".join([str(result.type) for result in operation.results])
-    text = f"{results} = {operation.op.name}" if results else operation.op.name
-    return f"{text} {operands}".rstrip() + f"{attributes_text(operation.op)} : {types}".rstrip()
+    printer = _Printer(False, False)
+    return printer.call(operation, names) + printer.tail(operation)
 
 
 class _Printer:
@@ -42,7 +38,11 @@ class _Printer:
         self.source_comments = source_comments
         self.names: dict[Value, str] = {}
         self.taken: set[str] = set()
+        self.repeats: dict[str, int] = {}
         self.count = 0
+        self.type_texts: dict[ArrayType, str] = {}
+        self.op_texts: dict[Op, tuple[str, str]] = {}
+        self.location_texts: dict[Location, str] = {UNKNOWN: ""}
         self.lines: list[str] = []
         self.commented: tuple[str, int] = ("", 0)
 
@@ -51,31 +51,21 @@ class _Printer:
         captured = ", ".join(self.argument(value) for value in function.captured_arguments)
         results = ", ".join(str(kind) for kind in function.result_types)
         separator = "; " if captured else ""
-        self.lines.append(f"func @{function.name}({parameters}{separator}{captured}) -> ({results}) {{")
+        self.lines.append(f"func @{printable(function.name)}({parameters}{separator}{captured}) -> ({results}) {{")
         self.body(function.body, "return")
         self.lines.append("}")
         return "\n".join(self.lines) + "\n"
 
     def argument(self, value: Value) -> str:
-        """``%name: type``; the name is the value's own, made unique."""
-        base = value.name or "arg"
-        name, number = base, 1
-        while name in self.taken or not value.name:
-            name, value_number = f"{base}_{number}", number
-            number = value_number + 1
-            if name not in self.taken:
-                break
+        """``%name: type``; the name is the value's own, made unique. Results have numbers, so no name is one."""
+        base = printable(value.name or "arg")
+        name = base
+        while name in self.taken:
+            self.repeats[base] = self.repeats.get(base, 0) + 1
+            name = f"{base}_{self.repeats[base]}"
         self.taken.add(name)
         self.names[value] = f"%{name}"
         return f"%{name}: {value.type}"
-
-    def define(self, value: Value) -> str:
-        """A number for a result."""
-        while str(self.count) in self.taken:
-            self.count += 1
-        name = self.names[value] = f"%{self.count}"
-        self.count += 1
-        return name
 
     def body(self, region: Region, end: str) -> None:
         """The operations of a region and of those inside it, without recursion."""
@@ -113,12 +103,19 @@ class _Printer:
         """``%0 = name %operands {attributes}``."""
         if self.source_comments:
             self.comment(operation.location, indent)
-        operands = ", ".join([self.names[operand] for operand in operation.operands])
-        results = ", ".join([self.define(result) for result in operation.results])
-        text = f"{results} = {operation.op.name}" if results else operation.op.name
-        if operands:
-            text += " " + operands
-        return text + attributes_text(operation.op)
+        for result in operation.results:
+            self.names[result] = f"%{self.count}"
+            self.count += 1
+        return self.call(operation, self.names)
+
+    def call(self, operation: Operation, names: Mapping[Value, str]) -> str:
+        text = self.op_texts.get(operation.op)
+        if text is None:
+            text = self.op_texts[operation.op] = operation.op.name, attributes_text(operation.op)
+        name, attributes = text
+        operands = ", ".join([names[operand] for operand in operation.operands])
+        results = ", ".join([names[result] for result in operation.results])
+        return f"{results}{' = ' if results else ''}{name}{' ' if operands else ''}{operands}{attributes}"
 
     def comment(self, location: Location, indent: str) -> None:
         if location is UNKNOWN or location.place == self.commented:
@@ -128,32 +125,28 @@ class _Printer:
 
     def tail(self, operation: Operation) -> str:
         """`` : types  loc(...)``."""
-        types = ", ".join([str(result.type) for result in operation.results])
-        text = f" : {types}" if types else " :"
+        text = " : " + ", ".join([self.type_text(result.type) for result in operation.results])
         if self.locations and operation.location.line:
-            text += "  " + location_text(operation.location)
-        return text
+            return f"{text}  {self.location_text(operation.location)}"
+        return text.rstrip()
+
+    def type_text(self, kind: ArrayType) -> str:
+        known = self.type_texts.get(kind)
+        if known is None:
+            known = self.type_texts[kind] = str(kind)
+        return known
+
+    def location_text(self, location: Location) -> str:
+        known = self.location_texts.get(location)
+        if known is None:
+            known = self.location_texts[location] = location_text(location)
+        return known
 
 
-def attributes_text(op: Op) -> str:
-    """`` {name = value, …}`` from the op's fields, or nothing."""
-    fields = dataclasses.fields(op)
-    if not fields:
-        return ""
-    return " {" + ", ".join([f"{field.name} = {attribute_text(getattr(op, field.name))}" for field in fields]) + "}"
-
-
-def attribute_text(value: Any) -> str:
-    """One attribute: number, bool, dtype, type, symbol or a tuple of such."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, DType):
-        return value.name
-    if isinstance(value, ArrayType):
-        return str(value)
-    if isinstance(value, tuple):
-        return "(" + ", ".join([attribute_text(each) for each in value]) + ("," if len(value) == 1 else "") + ")"
-    return value if isinstance(value, str) else repr(value)
+def printable(name: str) -> str:
+    """`name` as the text may hold it: letters, digits, _ and dots, not beginning with a digit."""
+    cleaned = re.sub(r"[^\w.]", "_", name)
+    return "_" + cleaned if cleaned[:1].isdigit() else cleaned
 
 
 def location_text(location: Location) -> str:

@@ -1,9 +1,24 @@
 """The IR's own rules, checked: every value defined once and before its use, every type what its op says."""
 from __future__ import annotations
 
-from pullback.errors import PullbackError, VerifyError
-from pullback.ir.core import Function, Operation, Region, Value
-from pullback.ir.types import TapeType, type_of
+from collections.abc import Sequence
+
+from pullback.errors import PullbackError, ShapeError, VerifyError
+from pullback.ir.core import Function, Op, Operation, Region, Value
+from pullback.ir.types import ArrayType, TapeType, type_of
+
+
+def infer(op: Op, operands: Sequence[Value], regions: tuple[Region, ...]) -> tuple[ArrayType, ...]:
+    """The types of an op's results, its operands and regions counted first. Raises: ShapeError, DTypeError."""
+    if op.arity is not None and len(operands) != op.arity:
+        raise ShapeError(f"{op.name} takes {op.arity} operands, not {len(operands)}")
+    if len(regions) != op.regions:
+        raise ShapeError(f"{op.name} has {op.regions} regions, not {len(regions)}")
+    types = op.infer(*[operand.type for operand in operands], regions=regions)
+    for kind in types:
+        if any(isinstance(dim, int) and dim < 0 for dim in kind.dims):
+            raise ShapeError(f"{op.name} gives {kind}, with a negative size")
+    return types
 
 
 def verify(function: Function) -> None:
@@ -41,7 +56,7 @@ def _verify_region(region: Region, visible: set[Value], defined: set[Value]) -> 
         for inner in operation.regions:
             _verify_region(inner, visible, defined)
         try:
-            types = operation.op.infer(*[operand.type for operand in operation.operands], regions=operation.regions)
+            types = infer(operation.op, operation.operands, operation.regions)
         except PullbackError as error:
             raise _error(error.message, operation) from None
         if types != tuple([result.type for result in operation.results]):
