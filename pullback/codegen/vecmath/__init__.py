@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from pullback.codegen.vecmath import exponential, hyperbolic, logarithm
+from pullback.codegen.vecmath import exponential, hyperbolic, logarithm, logistic, power
 from pullback.ir.ops.scalar import Elementary, Scalar, ScalarBuilder
 
 Emitter = Callable[..., Scalar]
@@ -17,6 +17,8 @@ FUNCTIONS: Mapping[Elementary, Emitter] = MappingProxyType({
     **exponential.FUNCTIONS,
     **logarithm.FUNCTIONS,
     **hyperbolic.FUNCTIONS,
+    **logistic.FUNCTIONS,
+    **power.FUNCTIONS,
 })  # fmt: skip
 """Every function of `Elementary` that has code."""
 

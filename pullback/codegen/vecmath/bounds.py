@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pullback.codegen.vecmath import exponential, hyperbolic, logarithm
+from pullback.codegen.vecmath import exponential, hyperbolic, logarithm, logistic, power
 from pullback.dtypes import DType
 from pullback.ir.ops.scalar import Elementary
 
@@ -12,5 +12,7 @@ ULP_BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
     **exponential.BOUNDS,
     **logarithm.BOUNDS,
     **hyperbolic.BOUNDS,
+    **logistic.BOUNDS,
+    **power.BOUNDS,
 })  # fmt: skip
 """Largest error in ulp over all finite operands, subnormal results included."""

@@ -4,7 +4,7 @@ The pieces serve every function that contains an exponential: `reduce`, `expm1_r
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -68,13 +68,17 @@ class Reduced:
     """(e**(scale · r) - 1) / scale - `high`: small, and to be added last."""
 
 
-def reduce(s: ScalarBuilder, x: Scalar, bias: int, scale: int = 1) -> Reduced:
-    """Take out the power of two and evaluate the rest, for a `scale` of 1 or 2. Needs |k| < 2**11 (f64), 2**8 (f32)."""
+def reduce(s: ScalarBuilder, x: Scalar, bias: int, scale: int = 1, remainder: Scalar | None = None) -> Reduced:
+    """Take out the power of two and evaluate the rest, for a `scale` of 1 or 2. Needs |k| < 2**11 (f64), 2**8 (f32).
+
+    What is reduced is x + `remainder`, which is of the size of x's rounding error.
+    """
     constants, rounder = CONSTANTS[x.dtype], s.constant(x.dtype, FORMATS[x.dtype].rounder + bias)
     shifted = s.fma(x, s.constant(x.dtype, scale * LOG2_E), rounder)
     k = s.sub(shifted, rounder)
     high = s.fma(k, s.constant(x.dtype, -constants.ln2_high / scale), x)
-    low = s.mul(k, s.constant(x.dtype, -constants.ln2_low / scale))
+    ln2_low = s.constant(x.dtype, -constants.ln2_low / scale)
+    low = s.mul(k, ln2_low) if remainder is None else s.fma(k, ln2_low, remainder)
     r = s.add(high, low)
     q = [coefficient * scale ** (index + 1) for index, coefficient in enumerate(constants.coefficients)]
     return Reduced(s.bits(shifted), high, s.fma(s.mul(r, r), estrin(s, r, q), low))
@@ -85,15 +89,34 @@ def power_of_two(s: ScalarBuilder, k: Scalar, dtype: DType) -> Scalar:
     return s.from_bits(shifted_left(s, k, FORMATS[dtype].fraction))
 
 
-def exp(s: ScalarBuilder, x: Scalar) -> Scalar:
-    """2**k (1 + expm1(r)), the power as two factors: so results overflow and lose bits below 2**-1022 on their own."""
-    constants, form = CONSTANTS[x.dtype], FORMATS[x.dtype]
-    limited = at_most(s, at_least(s, x, constants.lowest), constants.highest)
-    r = reduce(s, limited, bias=2 * form.bias)
+def exp_limited(s: ScalarBuilder, x: Scalar, power: int = 0, remainder: Scalar | None = None) -> Scalar:
+    """2**power · exp(x + remainder) for x between the constants' `lowest` and `highest`, or NaN; `power` is small.
+
+    2**k (1 + expm1(r)), with 2**k as two factors: so results overflow and lose bits below 2**-1022 on their own.
+    """
+    form = FORMATS[x.dtype]
+    r = reduce(s, x, bias=2 * form.bias + power, remainder=remainder)
     half = s.bit_and(shifted_left(s, r.k, form.fraction - 1), s.constant(form.integer, form.exponent_mask))
     other = s.from_bits(s.sub(shifted_left(s, r.k, form.fraction), half))
     factor = s.from_bits(half)
     return s.mul(s.fma(s.add(r.high, r.bend), factor, factor), other)
+
+
+def exp(s: ScalarBuilder, x: Scalar) -> Scalar:
+    """`exp_limited` of x moved to where the result is 0 or infinite at the latest."""
+    constants = CONSTANTS[x.dtype]
+    return exp_limited(s, at_most(s, at_least(s, x, constants.lowest), constants.highest))
+
+
+def exp_of_negated_magnitude(s: ScalarBuilder, x: Scalar) -> Scalar:
+    """exp(-|x|)."""
+    return exp_limited(s, at_least(s, s.neg(s.abs(x)), CONSTANTS[x.dtype].lowest))
+
+
+def tiny_or(s: ScalarBuilder, x: Scalar, result: Scalar) -> Scalar:
+    """x itself where it is so small that a function of slope 1 at 0 rounds to x, signed zeros included."""
+    limit = s.constant(x.dtype, 2.0 ** -(FORMATS[x.dtype].fraction + 2))
+    return s.select(s.compare(Compare.LT, s.abs(x), limit), x, result)
 
 
 def expm1(s: ScalarBuilder, x: Scalar) -> Scalar:
@@ -104,13 +127,12 @@ def expm1(s: ScalarBuilder, x: Scalar) -> Scalar:
     factor = power_of_two(s, r.k, x.dtype)
     straight = s.fma(r.high, factor, s.sub(factor, s.constant(x.dtype, 0.5)))
     half = s.fma(r.bend, factor, straight)
-    small = s.compare(Compare.LT, s.abs(x), s.constant(x.dtype, 2.0 ** -(form.fraction + 2)))
-    return s.select(small, x, s.add(half, half))
+    return tiny_or(s, x, s.add(half, half))
 
 
-FUNCTIONS = {Elementary.EXP: exp, Elementary.EXPM1: expm1}
+FUNCTIONS: Mapping[Elementary, Callable[..., Scalar]] = MappingProxyType({Elementary.EXP: exp, Elementary.EXPM1: expm1})
 
-BOUNDS = {
+BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
     (Elementary.EXP, f32): 1.5, (Elementary.EXP, f64): 1.5,
     (Elementary.EXPM1, f32): 1.5, (Elementary.EXPM1, f64): 1.5,
-}  # fmt: skip
+})  # fmt: skip

@@ -5,13 +5,14 @@ Tang (1990), "Table-driven implementation of the logarithm function", and of mos
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import inf, nan
+from math import inf, nan, sqrt
 from types import MappingProxyType
 
 from pullback.codegen.vecmath.binary import FORMATS
 from pullback.codegen.vecmath.exponential import CONSTANTS as EXPONENTIAL
+from pullback.codegen.vecmath.exponential import tiny_or
 from pullback.codegen.vecmath.polynomial import estrin
 from pullback.dtypes import DType, f32, f64
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
@@ -49,22 +50,31 @@ CONSTANTS: Mapping[DType, _Constants] = MappingProxyType({
 
 def take_apart(s: ScalarBuilder, x: Scalar) -> tuple[Scalar, Scalar]:
     """Split a positive finite x = 2**k m: gives k and m, both as floats; subnormals included."""
-    constants, form = CONSTANTS[x.dtype], FORMATS[x.dtype]
+    constants = CONSTANTS[x.dtype]
     tiny = s.compare(Compare.LT, x, s.constant(x.dtype, constants.smallest_normal))
     normal = s.select(tiny, s.mul(x, s.constant(x.dtype, 2.0**constants.enlarge)), x)
-    # The exponent's bits, read as the last bits of 2**fraction + exponent.
-    carrier = 2.0**form.fraction
-    offset = s.select(
-        tiny,
-        s.constant(x.dtype, carrier + form.bias + constants.enlarge),
-        s.constant(x.dtype, carrier + form.bias),
-    )
-    moved = s.add(s.bits(normal), s.constant(form.integer, form.one - constants.root_half))
-    exponent = s.shift_right_logical(moved, s.constant(form.integer, form.fraction))
-    carried = s.bit_or(exponent, s.constant(form.integer, (form.bias + form.fraction) << form.fraction))
-    fraction = s.bit_and(moved, s.constant(form.integer, (1 << form.fraction) - 1))
-    m = s.from_bits(s.add(fraction, s.constant(form.integer, constants.root_half)))
-    return s.sub(s.from_bits(carried), offset), m
+    k, m, _ = split_bits(s, normal, constants.enlarge, tiny)
+    return k, m
+
+
+def split_bits(
+    s: ScalarBuilder, x: Scalar, enlarged: int = 0, tiny: Scalar | None = None
+) -> tuple[Scalar, Scalar, Scalar]:
+    """The same for a normal number, of which those in `tiny` have been multiplied by 2**enlarged.
+
+    The third is an integer that has the exponent of 2**k where a float has it.
+    """
+    form, integer = FORMATS[x.dtype], FORMATS[x.dtype].integer
+    moved = s.add(s.bits(x), s.constant(integer, form.one - CONSTANTS[x.dtype].root_half))
+    # The exponent, read as the last bits of 2**fraction + exponent.
+    exponent = s.shift_right_logical(moved, s.constant(integer, form.fraction))
+    carried = s.from_bits(s.bit_or(exponent, s.constant(integer, (form.bias + form.fraction) << form.fraction)))
+    offset = s.constant(x.dtype, 2.0**form.fraction + form.bias)
+    if tiny is not None:
+        offset = s.select(tiny, s.constant(x.dtype, 2.0**form.fraction + form.bias + enlarged), offset)
+    fraction = s.bit_and(moved, s.constant(integer, (1 << form.fraction) - 1))
+    m = s.from_bits(s.add(fraction, s.constant(integer, CONSTANTS[x.dtype].root_half)))
+    return s.sub(carried, offset), m, moved
 
 
 def log_reduced(s: ScalarBuilder, k: Scalar, f: Scalar) -> Scalar:
@@ -89,6 +99,34 @@ def log(s: ScalarBuilder, x: Scalar) -> Scalar:
     return s.select(s.compare(Compare.LE, x, zero), outside, result)
 
 
-FUNCTIONS = {Elementary.LOG: log}
+def log1p(s: ScalarBuilder, x: Scalar) -> Scalar:
+    """1 + x = 2**k m, and what rounding 1 + x lost is given back to m - 1: so small x is its own logarithm."""
+    form, one = FORMATS[x.dtype], s.constant(x.dtype, 1.0)
+    total = s.add(x, one)
+    back = s.sub(total, one)
+    lost = s.add(s.sub(x, back), s.sub(one, s.sub(total, back)))
+    k, m, moved = split_bits(s, total)
+    exponent = s.bit_and(moved, s.constant(form.integer, form.exponent_mask))
+    # 2**(1 - k), which is normal, or 0 at the largest k, where what was lost does not count.
+    inverse = s.from_bits(s.sub(s.constant(form.integer, (2 * form.bias + 1) << form.fraction), exponent))
+    half_lost = s.mul(lost, s.constant(x.dtype, 0.5))
+    result = log_reduced(s, k, s.fma(half_lost, inverse, s.sub(m, one)))
+    result = s.select(s.compare(Compare.LT, x, s.constant(x.dtype, inf)), result, x)
+    pole = s.constant(x.dtype, -1.0)
+    outside = s.select(s.compare(Compare.EQ, x, pole), s.constant(x.dtype, -inf), s.constant(x.dtype, nan))
+    return s.select(s.compare(Compare.LE, x, pole), outside, tiny_or(s, x, result))
 
-BOUNDS = {(Elementary.LOG, f32): 1.5, (Elementary.LOG, f64): 1.5}
+
+def log1p_of_fraction(s: ScalarBuilder, x: Scalar) -> Scalar:
+    """log(1 + x) for 0 <= x <= 1, or NaN: 1 + x is halved where that brings it nearer to 1."""
+    large = s.compare(Compare.GT, x, s.constant(x.dtype, sqrt(2.0) - 1.0))
+    f = s.select(large, s.fma(x, s.constant(x.dtype, 0.5), s.constant(x.dtype, -0.5)), x)
+    return log_reduced(s, s.select(large, s.constant(x.dtype, 1.0), s.constant(x.dtype, 0.0)), f)
+
+
+FUNCTIONS: Mapping[Elementary, Callable[..., Scalar]] = MappingProxyType({Elementary.LOG: log, Elementary.LOG1P: log1p})
+
+BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
+    (Elementary.LOG, f32): 1.5, (Elementary.LOG, f64): 1.5,
+    (Elementary.LOG1P, f32): 1.5, (Elementary.LOG1P, f64): 1.5,
+})  # fmt: skip
