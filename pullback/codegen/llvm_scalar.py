@@ -1,11 +1,14 @@
 """One element's arithmetic as LLVM instructions, for a scalar (lanes = 1) or for a vector of lanes alike."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pullback import dtypes
 from pullback.codegen import vecmath
-from pullback.codegen.llvm_text import FunctionText, element_type, literal
+from pullback.codegen.llvm_text import FunctionText, element_type, literal, memory_type
+from pullback.codegen.rare_lanes import COLD, define_lanes
 from pullback.dtypes import DType
-from pullback.ir.ops.scalar import Compare, Elementary, Scalar
+from pullback.ir.ops.scalar import Compare, Elementary, Rare, Scalar, Table
 
 _FLOAT_PREDICATE = {
     Compare.LT: "olt", Compare.LE: "ole", Compare.EQ: "oeq", Compare.NE: "une", Compare.GT: "ogt", Compare.GE: "oge",
@@ -171,3 +174,55 @@ class LlvmScalarBuilder:
 
     def elementary(self, function: Elementary, *operands: Scalar) -> Scalar:
         return vecmath.emit_elementary(self, function, *operands)
+
+    def lookup(self, table: Table, index: Scalar) -> Scalar:
+        f, kind = self.function, memory_type(table.dtype, 1)
+        count, integer = len(table.values), element_type(index.dtype, 1)
+        elements = ", ".join(f"{kind} {literal(table.dtype, value)}" for value in table.values)
+        f.module.define_global(table.name, f"internal constant [{count} x {kind}] [{elements}]")
+
+        def element(place: str) -> str:
+            pointer = f.let(f"getelementptr {kind}, ptr @{table.name}, {integer} {place}")
+            return f.let(f"load {kind}, ptr {pointer}, align {table.dtype.itemsize}")
+
+        if self.lanes == 1:
+            return Scalar(element(index.text), table.dtype)
+        result = "poison"
+        for lane in range(self.lanes):
+            place = f.let(f"extractelement {self.type(index.dtype)} {index.text}, i64 {lane}")
+            single = element(place)
+            result = f.let(f"insertelement {self.type(table.dtype)} {result}, {kind} {single}, i64 {lane}")
+        return Scalar(result, table.dtype)
+
+    def rarely(self, condition: Scalar, usual: Scalar, name: str, rare: Rare, *operands: Scalar) -> Scalar:
+        f, kind = self.function, self.type(usual.dtype)
+        cold, join = f.fresh_label("rare"), f.fresh_label("usual")
+        some = condition.text
+        if self.lanes > 1:
+            mask = self.type(dtypes.boolean)
+            some = f.call(f"llvm.vector.reduce.or.v{self.lanes}i1", "i1", ((mask, condition.text),))
+        before = f.block
+        f.emit(f"br i1 {some}, label %{cold}, label %{join}")
+        f.label(cold)
+        self._define_rare(name, rare, usual.dtype, operands)
+        given = tuple((self.type(each.dtype), each.text) for each in operands)
+        if self.lanes > 1:
+            name = define_lanes(f.module, name, self.lanes, usual.dtype, [each.dtype for each in operands])
+            flags = memory_type(dtypes.boolean, self.lanes)
+            wide = f.let(f"zext {self.type(dtypes.boolean)} {condition.text} to {flags}")
+            given = ((flags, wide), (kind, usual.text), *given)
+        result = f.call(name, kind, given, declare=False)
+        f.emit(f"br label %{join}")
+        f.label(join)
+        return Scalar(f.let(f"phi {kind} [ {usual.text}, %{before} ], [ {result}, %{cold} ]"), usual.dtype)
+
+    def _define_rare(self, name: str, rare: Rare, dtype: DType, operands: Sequence[Scalar]) -> None:
+        """Define `rare` as a function of one element, unless the module has it."""
+        if name in self.function.module.functions:
+            return
+        parameters = tuple(Scalar(f"%x{number}", each.dtype) for number, each in enumerate(operands))
+        declared = tuple(f"{element_type(each.dtype, 1)} {each.text}" for each in parameters)
+        kind = element_type(dtype, 1)
+        f = self.function.module.function(name, kind, declared, attributes=COLD)
+        result = rare(LlvmScalarBuilder(f, 1), *parameters)
+        f.emit(f"ret {kind} {result.text}")

@@ -65,9 +65,11 @@ class ModuleText:
         """Define a global, given everything after the equals sign."""
         self.globals.setdefault(name, f"@{name} = {text}")
 
-    def function(self, name: str, result: str, parameters: tuple[str, ...], linkage: str = "internal ") -> FunctionText:
-        """Start a function; `parameters` are ``type %name`` texts."""
-        function = FunctionText(self, f"define {linkage}{result} @{name}({', '.join(parameters)})")
+    def function(
+        self, name: str, result: str, parameters: tuple[str, ...], linkage: str = "internal ", attributes: str = ""
+    ) -> FunctionText:
+        """Start a function; `parameters` are ``type %name`` texts, `attributes` come on top of ``nounwind``."""
+        function = FunctionText(self, f"define {linkage}{result} @{name}({', '.join(parameters)}){attributes}")
         self.functions[name] = function
         return function
 

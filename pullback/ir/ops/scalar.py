@@ -1,6 +1,7 @@
 """The words in which an op says what it does to one element; codegen turns them into instructions."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -14,6 +15,15 @@ class Scalar:
 
     text: str
     dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Constants in memory, in a module once under `name`."""
+
+    name: str
+    dtype: DType
+    values: tuple[int | float, ...]
 
 
 class Compare(Enum):
@@ -103,3 +113,16 @@ class ScalarBuilder(Protocol):
         """NumPy's astype: float to integer truncates (out of range is unspecified), anything to bool is != 0."""
 
     def elementary(self, function: Elementary, *operands: Scalar) -> Scalar: ...
+    def lookup(self, table: Table, index: Scalar) -> Scalar:
+        """The constant at place `index`, an integer from 0 to one less than the table's size."""
+
+    def rarely(self, condition: Scalar, usual: Scalar, name: str, rare: Rare, *operands: Scalar) -> Scalar:
+        """`rare` of the operands where `condition` holds, `usual` elsewhere.
+
+        The code of `rare` is laid out once in a module, as a function `name` of one element, and branched around where
+        the condition holds for none. `name` must stand for the pair of `rare` and the operands' dtypes.
+        """
+
+
+Rare = Callable[..., Scalar]
+"""Takes a builder and operands, as an `Elementary` function's code does."""
