@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from pullback.codegen.vecmath import exponential, hyperbolic, logarithm, logistic, power
+from pullback.codegen.vecmath import exponential, hyperbolic, logarithm, logistic, power, trigonometric
 from pullback.ir.ops.scalar import Elementary, Scalar, ScalarBuilder
 
 Emitter = Callable[..., Scalar]
@@ -19,6 +19,7 @@ FUNCTIONS: Mapping[Elementary, Emitter] = MappingProxyType({
     **hyperbolic.FUNCTIONS,
     **logistic.FUNCTIONS,
     **power.FUNCTIONS,
+    **trigonometric.FUNCTIONS,
 })  # fmt: skip
 """Every function of `Elementary` that has code."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pullback.codegen.vecmath import exponential, hyperbolic, logarithm, logistic, power
+from pullback.codegen.vecmath import exponential, hyperbolic, logarithm, logistic, power, trigonometric
 from pullback.dtypes import DType
 from pullback.ir.ops.scalar import Elementary
 
@@ -14,5 +14,6 @@ ULP_BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
     **hyperbolic.BOUNDS,
     **logistic.BOUNDS,
     **power.BOUNDS,
+    **trigonometric.BOUNDS,
 })  # fmt: skip
 """Largest error in ulp over all finite operands, subnormal results included."""
