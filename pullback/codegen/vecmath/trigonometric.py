@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
 
+from pullback.codegen.vecmath.binary import FORMATS, shifted_left
 from pullback.codegen.vecmath.payne_hanek import Reduced, reduce_large
 from pullback.codegen.vecmath.polynomial import estrin
 from pullback.dtypes import DType, f32, f64
@@ -21,13 +22,11 @@ class _Constants:
     """What one dtype needs.
 
     `parts` add up to pi/2, each rounded. n times the first is taken from |x| exactly: both are multiples of that
-    part's last place (or of x's own, for n <= 1), and the difference is below 1. `turn` is 1.5 * 2^(precision - 1):
-    adding it rounds to a whole number, whose low bits are then the low bits of the sum.
+    part's last place (or of x's own, for n <= 1), and the difference is below 1.
     """
 
     limit: float
     """Above it n (2/pi)'s error takes r too far past pi/4, or pi/2 needs a fourth part."""
-    turn: float
     parts: tuple[float, float, float]
     sine: tuple[float, ...]
     """(sin r - r) / r^3 in powers of r^2."""
@@ -41,7 +40,6 @@ _CONSTANTS: Mapping[DType, _Constants] = MappingProxyType({
     # |r| <= pi/4 + 2^-11; errors relative to sin r, cos r, tan r: 2^-57.9, 2^-63.9, 2^-57.6.
     f64: _Constants(
         2.0**40,
-        1.5 * 2.0**52,
         (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33),
         (
             -0.1666666666666663, 0.00833333333332184, -0.00019841269829358506,
@@ -61,7 +59,6 @@ _CONSTANTS: Mapping[DType, _Constants] = MappingProxyType({
     # |r| <= pi/4 + 2^-7; errors relative to sin r, cos r, tan r: 2^-27.8, 2^-32.7, 2^-29.3.
     f32: _Constants(
         2.0**17,
-        1.5 * 2.0**23,
         (1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15),
         (-0.16666653752326965, 0.008332106284797192, -0.00019507882825564593),
         (0.04166664555668831, -0.0013887297827750444, 2.4430084522464313e-05),
@@ -77,9 +74,9 @@ def _reduce(s: ScalarBuilder, magnitude: Scalar) -> Reduced:
     """Cody and Waite's reduction of |x| up to the limit."""
     dtype = magnitude.dtype
     constants = _CONSTANTS[dtype]
-    turn = s.constant(dtype, constants.turn)
-    rounded = s.fma(magnitude, s.constant(dtype, 0.6366197723675814), turn)
-    n = s.sub(rounded, turn)
+    rounder = s.constant(dtype, FORMATS[dtype].rounder)
+    rounded = s.fma(magnitude, s.constant(dtype, 0.6366197723675814), rounder)
+    n = s.sub(rounded, rounder)
     first, second, third = constants.parts
     exact = s.fma(n, s.constant(dtype, -first), magnitude)
     # n times the second part, and what its rounding and the third part leave; then r with its rounding error, exact
@@ -115,13 +112,13 @@ def _tangent(s: ScalarBuilder, reduced: Reduced) -> Scalar:
 
 def _signed(s: ScalarBuilder, value: Scalar, sign: Scalar) -> Scalar:
     """`value`, negated where the top bit of `sign` is set."""
-    top = s.constant(sign.dtype, -(2 ** (sign.dtype.bits - 1)))
-    return s.from_bits(s.bit_xor(s.bits(value), s.bit_and(sign, top)))
+    top = s.bit_and(sign, s.constant(sign.dtype, FORMATS[value.dtype].sign_mask))
+    return s.from_bits(s.bit_xor(s.bits(value), top))
 
 
 def _to_top(s: ScalarBuilder, quarters: Scalar, bit: int) -> Scalar:
     """Bit 0 or 1 of the quarter turns, moved to the top."""
-    return s.shift_left(quarters, s.constant(quarters.dtype, quarters.dtype.bits - 1 - bit))
+    return shifted_left(s, quarters, quarters.dtype.bits - 1 - bit)
 
 
 def _is_odd(s: ScalarBuilder, quarters: Scalar) -> Scalar:
