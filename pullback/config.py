@@ -18,11 +18,13 @@ class Settings:
     """What may be set.
 
     `opt`: 0 leaves the IR as traced, 1 (default) simplifies it. `verify`: check the IR after every pass.
+    `boundscheck`: native code tests indices that are computed (else an index out of range is undefined behaviour).
     `log`: names of the loggers under ``pullback.`` to switch on (trace, recompile, passes).
     `release_gil_above`: estimated nanoseconds of work from which a call lets other threads run.
     """
 
     opt: int = 1
+    boundscheck: bool = True
     verify: bool = False
     log: tuple[str, ...] = ()
     release_gil_above: int = 20_000

@@ -14,7 +14,8 @@ from pullback.config import log, settings
 from pullback.errors import ArgumentError
 from pullback.location import caller
 from pullback.runtime.abi import ArgumentKind, ArgumentSpec, ResultTree
-from pullback.tracer.trace import Leaf, LeafKind, Trace, find_recorder, leaves_of, trace
+from pullback.tracer.leaf import Leaf, LeafKind, leaves_of
+from pullback.tracer.trace import Trace, find_recorder, trace
 from pullback.tracer.tree import LEAF, Structure, flatten, unflatten
 
 _KINDS = {

@@ -37,6 +37,10 @@ class TraceError(PullbackError, TypeError):
     """Python code that cannot be traced."""
 
 
+class ConcreteError(TraceError):
+    """Python asks for a number that is only known when the compiled code runs."""
+
+
 class ArgumentError(PullbackError, TypeError):
     """A call with arguments that do not fit the function."""
 

@@ -13,8 +13,9 @@ from pullback.ir.ad.forward import pushforward
 from pullback.ir.ad.reverse import adjoint
 from pullback.ir.passes.dce import dce
 from pullback.location import caller
+from pullback.tracer.leaf import leaves_of
 from pullback.tracer.record import Recorder
-from pullback.tracer.trace import Trace, call_inline, leaves_of, trace
+from pullback.tracer.trace import Trace, call_inline, trace
 from pullback.tracer.tree import LEAF, Structure, flatten, unflatten
 
 Argnums = int | tuple[int, ...]

@@ -4,11 +4,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
+from pullback.config import settings
 from pullback.errors import TraceError
 from pullback.ir.core import Function, Region, RegionBuilder, Value
 from pullback.ir.ops.creation import Full
@@ -30,6 +31,51 @@ class _Capture:
         return self.snapshot is self.array or self.snapshot.tobytes() == self.array.tobytes()
 
 
+class Writable(Protocol):
+    """A traced array as a frame sees it: something whose elements may be replaced, and put back."""
+
+    depth: int
+    state: Any
+
+
+@dataclass
+class Write:
+    """An array that was written while a region was recorded: what it held before, and at the region's end."""
+
+    target: Writable
+    before: Any
+    after: Any = None
+
+
+@dataclass
+class Hint:
+    """What an attempt to record a loop has found out, for the next one: see `regions`."""
+
+    carried: list[Any] = field(default_factory=list)
+    slots: dict[Any, Any] = field(default_factory=dict)
+    unrolled: bool = False
+
+
+@dataclass
+class Frame:
+    """A region inside the function that is being recorded.
+
+    `path` tells the loop apart from others (by order of recording, outermost first), `written` are the arrays that
+    were written in it, by identity. `outside` lists what Python objects existed before: see `effects`.
+    """
+
+    region: Region
+    depth: int
+    path: tuple[int, ...]
+    outside: Callable[[], list[Any]]
+    written: dict[int, Write] = field(default_factory=dict)
+    loops: int = 0
+
+    def outer_writes(self) -> list[Write]:
+        """Writes to arrays that were made outside of this region."""
+        return [write for write in self.written.values() if write.target.depth < self.depth]
+
+
 class Recorder(RegionBuilder):
     """Appends to a region; `note` says once for each call of the user's from which line its operations come.
 
@@ -39,12 +85,19 @@ class Recorder(RegionBuilder):
 
     def __init__(self, wrap: Callable[[Value, Recorder], Any], outer: Recorder | None = None) -> None:
         super().__init__(Region())
+        self.top = self.region
         self.outer = outer
         self._wrap = wrap
         self.is_open = True
         self._known: dict[int, _Capture] = {}
         self._captures: list[_Capture] = []
         self._lifted: dict[Value, Value] = {}
+        self.frames: list[Frame] = []
+        self.loops = 0
+        self.hints: dict[tuple[int, ...], Hint] = {}
+        self.bounds: dict[Value, tuple[int, int]] = {}
+        self.has_regions = False
+        self.checks = settings().boundscheck
 
     def note(self) -> None:
         """Give the user's line to the operations that follow. Raises: TraceError when the trace is over."""
@@ -55,6 +108,62 @@ class Recorder(RegionBuilder):
     def wrap(self, value: Value) -> Any:
         """The traced array that stands for a value of this trace."""
         return self._wrap(value, self)
+
+    # Regions inside
+
+    @property
+    def depth(self) -> int:
+        """How many regions the place of recording is in."""
+        return len(self.frames)
+
+    def next_path(self) -> tuple[int, ...]:
+        """The path of a loop that is met here."""
+        if not self.frames:
+            self.loops += 1
+            return (self.loops,)
+        frame = self.frames[-1]
+        frame.loops += 1
+        return (*frame.path, frame.loops)
+
+    def log(self, target: Writable) -> None:
+        """Remember what `target` holds before it is written, once per region."""
+        if self.frames:
+            written = self.frames[-1].written
+            if id(target) not in written:
+                written[id(target)] = Write(target, target.state)
+
+    @contextmanager
+    def inside(
+        self, arguments: list[Value], path: tuple[int, ...] = (), outside: Callable[[], list[Any]] = list
+    ) -> Iterator[Frame]:
+        """Record a region of its own. At its end, arrays that were written hold again what they held before it."""
+        before = self.region
+        frame = Frame(Region(arguments), len(self.frames) + 1, path, outside)
+        self.frames.append(frame)
+        self.region = frame.region
+        try:
+            yield frame
+        finally:
+            self.region = before
+            self.frames.pop()
+            for write in frame.written.values():
+                write.after = write.target.state
+                write.target.state = write.before
+
+    @contextmanager
+    def again(self, frame: Frame) -> Iterator[None]:
+        """Append to a region that was left."""
+        before, self.region = self.region, frame.region
+        self.frames.append(frame)
+        try:
+            yield
+        finally:
+            self.frames.pop()
+            self.region = before
+
+    def sees(self, region: Region) -> bool:
+        """Whether values of `region` may be used at the place of recording."""
+        return region is self.top or any(region is frame.region for frame in self.frames)
 
     def capture(self, array: Array) -> Value:
         """The value that stands for an outside array: a number in the code if it has no axes, else by pointer."""

@@ -1,54 +1,112 @@
 """A traced value: what is known of it, what cannot be asked of it, and how operands are brought into one trace."""
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import operator
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from pullback import dtypes
-from pullback.errors import ArgumentError, TraceError
+from pullback.errors import ArgumentError, ConcreteError, TraceError
 from pullback.ir.core import Value
+from pullback.ir.types import ArrayType
 from pullback.location import caller
 from pullback.tracer.record import Recorder, current_recorder, escaped
 from pullback.tracer.semantics.elementwise import Operand, Weak, promoted, ready, shape_of
 from pullback.tracer.semantics.shapes import stack
 
 
+class Memory(Protocol):
+    """Where the elements of a traced array are that has no value of its own: see `memory`."""
+
+    def type(self) -> ArrayType: ...
+
+    def read(self, owner: Traced) -> Value: ...
+
+    def write(self, owner: Traced, value: Value) -> None: ...
+
+    def known(self) -> np.ndarray[Any, Any] | None: ...
+
+
 class Traced:
     """Holds an IR value and the recorder that it belongs to. `weak` marks what was a Python number.
 
+    Its elements may be replaced: as in NumPy, the object is the array. A view, or an array whose elements are still
+    known, has a `memory` instead of a value. `depth` is the number of regions that the object was made in.
     `numpy_protocol.TracedArray` adds what NumPy can do with it.
     """
 
-    __slots__ = ("recorder", "value", "weak")
+    __slots__ = ("depth", "memory", "own", "recorder", "weak")
     __array_priority__ = 1000.0
 
-    def __init__(self, value: Value, recorder: Recorder, weak: bool = False) -> None:
-        self.value = value
+    def __init__(
+        self, value: Value | None, recorder: Recorder, weak: bool = False, memory: Memory | None = None
+    ) -> None:
+        self.own = value
         self.recorder = recorder
         self.weak = weak
+        self.memory = memory
+        self.depth = len(recorder.frames)
+
+    @property
+    def value(self) -> Value:
+        """The IR value of the elements as they are now."""
+        if self.memory is not None:
+            return self.memory.read(self)
+        assert self.own is not None
+        return self.own
+
+    @property
+    def type(self) -> ArrayType:
+        """Element type and dims."""
+        if self.memory is not None:
+            return self.memory.type()
+        assert self.own is not None
+        return self.own.type
+
+    @property
+    def state(self) -> Any:
+        """What may be put back to undo a write."""
+        return self.own, self.memory
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self.own, self.memory = state
+
+    def store(self, value: Value) -> None:
+        """Replace all elements: an IR value of the same type."""
+        if self.memory is not None:
+            self.memory.write(self, value)
+        else:
+            self.recorder.log(self)
+            self.own = value
+
+    @property
+    def known(self) -> np.ndarray[Any, Any] | None:
+        """The elements, while they are those of an array that the trace did not compute."""
+        return None if self.memory is None else self.memory.known()
 
     # What is known of it
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.value.type.shape
+        return self.type.shape
 
     @property
     def ndim(self) -> int:
-        return self.value.type.rank
+        return self.type.rank
 
     @property
     def size(self) -> int:
-        return self.value.type.size
+        return self.type.size
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.value.type.dtype.numpy
+        return self.type.dtype.numpy
 
     @property
     def itemsize(self) -> int:
-        return self.value.type.dtype.itemsize
+        return self.type.dtype.itemsize
 
     @property
     def nbytes(self) -> int:
@@ -60,7 +118,7 @@ class Traced:
         return self.shape[0]
 
     def __repr__(self) -> str:
-        return f"Traced({self.value.type})"
+        return f"Traced({self.type})"
 
     def __format__(self, specification: str) -> str:
         return repr(self)
@@ -68,22 +126,30 @@ class Traced:
     # What cannot be traced
 
     def _concrete(self, what: str, help: str) -> NoReturn:
-        raise TraceError(f"{what} needs a number, but {self.value.type} is only known when the compiled code runs",
+        raise ConcreteError(f"{what} needs a number, but {self.type} is only known when the compiled code runs",
                          location=caller(), help=help)  # fmt: skip
 
     def __bool__(self) -> bool:
+        if (known := self.known) is not None:
+            return bool(known)
         self._concrete("a Python condition",
                        "use np.where(condition, x, y), or np.maximum and np.minimum for max() and min()")  # fmt: skip
 
     def __float__(self) -> float:
+        if (known := self.known) is not None:
+            return float(known)
         self._concrete("float(x), or a function of math,", "leave x as it is, and use np.sin(x) for math.sin(x)")
 
     def __int__(self) -> int:
+        if (known := self.known) is not None:
+            return int(known)
         self._concrete("int(x)", "use x.astype(np.int64), or pass the number as static_argnums")
 
     def __index__(self) -> int:
+        if (known := self.known) is not None:
+            return operator.index(known)
         self._concrete("an index, a size or a range",
-                       "read an outside array with np.take(array, x, axis=0), or pass sizes as static_argnums")  # fmt: skip
+                       "read an outside array with np.take(array, x, axis=0), or name sizes in static_argnums")
 
     def __complex__(self) -> complex:
         self._concrete("complex(x)", "complex numbers are not supported")
@@ -91,20 +157,28 @@ class Traced:
     def __round__(self, digits: int = 0) -> NoReturn:
         self._concrete("round(x)", "use np.round(x)")
 
-    def item(self, *args: Any) -> NoReturn:
+    def item(self, *args: Any) -> Any:
+        if (known := self.known) is not None:
+            return known.item(*args)
         self._concrete("item()", "leave x as it is: an array without axes serves as a number")
 
-    def tolist(self) -> NoReturn:
+    def tolist(self) -> Any:
+        if (known := self.known) is not None:
+            return known.tolist()
         self._concrete("tolist()", "return the array and take tolist() of the result")
 
-    def tobytes(self, order: str = "C") -> NoReturn:
+    def tobytes(self, order: Any = "C") -> Any:
+        if (known := self.known) is not None:
+            return known.tobytes(order)
         self._concrete("tobytes()", "return the array and take tobytes() of the result")
 
-    def __array__(self, *args: Any, **keywords: Any) -> NoReturn:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        if (known := self.known) is not None:
+            return np.array(known, dtype)
         self._concrete("np.asarray(x), np.array([x, ...]), or a function that makes an array of x,",
                        "use x as it is; use np.stack for a list of traced values")  # fmt: skip
 
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+    def __setitem__(self, index: Any, value: Any) -> None:
         raise TraceError("array assignment is not traced", location=caller(),
                          help="build the array with np.where, np.concatenate or np.stack")  # fmt: skip
 
