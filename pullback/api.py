@@ -171,6 +171,13 @@ class CompiledFunction(Generic[P, R]):
         value = self(*primals)  # type: ignore[call-arg]
         return value, functools.partial(self._pullback, primals)
 
+    def differentiated_by(self, *argnums: int) -> CompiledFunction[P, R]:
+        """The same function with other arguments to differentiate by; code is made anew."""
+        chosen = argnums[0] if len(argnums) == 1 else argnums
+        return CompiledFunction(
+            self.__wrapped__, chosen, None, self.has_aux, self._static_argnums, self._static_argnames
+        )  # fmt: skip
+
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Every stage of compilation for arguments like these, as text: see `Lowered`. Nothing is run."""
         from pullback.stages import lowered  # loads the drawing and LLVM's assembly printer

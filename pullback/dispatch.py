@@ -83,7 +83,7 @@ class Dispatcher:
         if find_recorder(values) is not None:
             return self.fun(*args, **kwargs)
         leaves = tuple(leaves_of(values, structure, self.name))
-        key = (structure, leaves, static, settings().opt)
+        key = (structure, leaves, static, settings().opt, settings().boundscheck)
         known = self.specializations.get(key)
         if known is None:
             known = self.specializations[key] = self.specialize(leaves, structure, args, kwargs, static)

@@ -79,3 +79,15 @@ class AutogradError(PullbackError, RuntimeError):
 
 class ConfigError(PullbackError, ValueError):
     """An unknown setting or an unusable value for one."""
+
+
+class UsageError(PullbackError, ValueError):
+    """A command line that names what is not there, or is written wrongly."""
+
+
+class UserCodeError(PullbackError, RuntimeError):
+    """The user's own code failed while a command ran it."""
+
+
+class MissingPackageError(PullbackError, ImportError):
+    """A package that only some of the work needs is not installed."""

@@ -114,8 +114,8 @@ def program_graph(program: Program, function: Function) -> Graph:
                 edges.append(Edge(names[buffer], key))
                 continue
             if buffer not in taken:
-                taken[buffer] = "buffer"
-                nodes.append(Node(names[buffer], f"{names[buffer]}\n{buffer.type}", "buffer"))
+                taken[buffer] = "result" if buffer in function.body.yields else "buffer"
+                nodes.append(Node(names[buffer], f"{names[buffer]}\n{buffer.type}", taken[buffer]))
             edges.append(Edge(key, names[buffer]))
     return Graph(nodes, edges)
 

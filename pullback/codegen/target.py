@@ -19,6 +19,13 @@ class Target:
     lock: AbstractContextManager[Any] = field(default_factory=threading.Lock)
 
 
+def llvm_version() -> str:
+    """LLVM's version: ``22.1.0``."""
+    from llvmlite import binding
+
+    return ".".join(map(str, binding.llvm_version_info))
+
+
 @cache
 def host() -> Target:
     """The target of this process: processor and features as found at run time, position-independent small code."""
