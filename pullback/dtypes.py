@@ -31,7 +31,7 @@ class DType:
         return self.name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return BY_NAME.__getitem__, (self.name,)
+        return by_name, (self.name,)
 
     @cached_property
     def numpy(self) -> np.dtype[Any]:
@@ -90,6 +90,11 @@ tape = DType("tape", Kind.OPAQUE, 16)
 ALL: tuple[DType, ...] = (boolean, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64)
 BY_NAME: dict[str, DType] = {dtype.name: dtype for dtype in ALL}
 _BY_NUMPY: dict[np.dtype[Any], DType] = {dtype.numpy: dtype for dtype in ALL}
+
+
+def by_name(name: str) -> DType:
+    """The element type of a name, as copies and pickles find it again."""
+    return BY_NAME[name]
 
 
 def from_numpy(dtype: Any) -> DType | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 import dataclasses
 import re
 from functools import cache, lru_cache
+from operator import index
 from types import UnionType
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import Any, SupportsFloat, SupportsIndex, cast, get_args, get_origin, get_type_hints
 
 from pullback import dtypes
 from pullback.dtypes import DType
@@ -64,9 +65,11 @@ def _attribute_text(value: Any) -> str:
             return value
         case tuple():
             return "(" + ", ".join([_attribute_text(each) for each in value]) + ("," if len(value) == 1 else "") + ")"
-        case int() | float():
-            # NumPy's float64 is a float too, but shows as np.float64(…).
-            return repr(float(value)) if isinstance(value, float) else repr(int(value))
+        # NumPy's scalars count as numbers, and are written as such.
+        case SupportsIndex():
+            return str(index(value))
+        case SupportsFloat():
+            return repr(float(value))
     raise TypeError(f"an attribute cannot be a {type(value).__name__}")
 
 

@@ -150,7 +150,8 @@ class Op:
 
     name: ClassVar[str] = ""
     arity: ClassVar[int | None] = None
-    """How many operands it takes; None: any number that its type rule allows."""
+    """How many operands it takes; None: any number from `least` on that its type rule allows."""
+    least: ClassVar[int] = 0
     regions: ClassVar[int] = 0
     """How many regions it has."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import pullback.ir.ops as _all_ops
 from pullback.errors import ParseError, PullbackError
@@ -156,8 +157,8 @@ class _Parser(Tokens):
         cls = find(name)
         if cls is None:
             self.place -= 1
-            close = sorted(all_ops(), key=lambda known: (known[:2] != name[:2], abs(len(known) - len(name))))[:3]
-            self.fail(f"there is no op called {name}; do you mean {', '.join(close)}?")
+            close = get_close_matches(name, all_ops())
+            self.fail(f"there is no op called {name}" + (f"; do you mean {' or '.join(close)}?" if close else ""))
         return cls
 
     def attributes(self, cls: type[Op]) -> Op:

@@ -29,7 +29,8 @@ class Tokens:
             kind = str(match.lastgroup)
             self.tokens.append((kind, match[kind], match.start(kind)))
             if kind == "bad":
-                self.fail("this is no part of the IR", match.start(kind))
+                help = '; a location is loc("file":line:column-end "function")' if match[kind] == '"' else ""
+                self.fail(f"this is no part of the IR{help}", match.start(kind))
 
     def fail(self, message: str, position: int | None = None) -> NoReturn:
         """Raises: ParseError that shows the place, by default that of the next token."""

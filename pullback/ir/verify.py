@@ -12,6 +12,8 @@ def infer(op: Op, operands: Sequence[Value], regions: tuple[Region, ...]) -> tup
     """The types of an op's results, its operands and regions counted first. Raises: ShapeError, DTypeError."""
     if op.arity is not None and len(operands) != op.arity:
         raise ShapeError(f"{op.name} takes {op.arity} operands, not {len(operands)}")
+    if len(operands) < op.least:
+        raise ShapeError(f"{op.name} takes at least {op.least} operands, not {len(operands)}")
     if len(regions) != op.regions:
         raise ShapeError(f"{op.name} has {op.regions} regions, not {len(regions)}")
     types = op.infer(*[operand.type for operand in operands], regions=regions)
@@ -31,10 +33,10 @@ def verify(function: Function) -> None:
     for array, value in zip(function.captured, function.captured_arguments, strict=True):
         if array is not None and type_of(array) != value.type:
             raise VerifyError(f"@{function.name}: captured array {type_of(array)} for an argument of {value.type}")
-    _verify_region(function.body, set(), set())
+    _verify_region(function.body, set(), set(), None)
 
 
-def _verify_region(region: Region, visible: set[Value], defined: set[Value]) -> None:
+def _verify_region(region: Region, visible: set[Value], defined: set[Value], parent: Operation | None) -> None:
     """`visible` are the values of the regions around; `defined` is every value of the function so far."""
     own: list[Value] = []
 
@@ -47,14 +49,14 @@ def _verify_region(region: Region, visible: set[Value], defined: set[Value]) -> 
 
     for argument in region.arguments:
         if argument.owner is not None:
-            raise VerifyError("a region's argument belongs to an operation")
-        define(argument, None)
+            raise _error("a region's argument belongs to an operation", parent)
+        define(argument, parent)
     for operation in region.operations:
         for operand in operation.operands:
             if operand not in visible:
                 raise _error(f"{operation.op.name} uses a value of {operand.type} that is not defined here", operation)
         for inner in operation.regions:
-            _verify_region(inner, visible, defined)
+            _verify_region(inner, visible, defined, operation)
         try:
             types = infer(operation.op, operation.operands, operation.regions)
         except PullbackError as error:
@@ -68,7 +70,7 @@ def _verify_region(region: Region, visible: set[Value], defined: set[Value]) -> 
             define(result, operation)
     for value in region.yields:
         if value not in visible:
-            raise VerifyError(f"a region yields a value of {value.type} that is not defined in it")
+            raise _error(f"a region yields a value of {value.type} that is not defined in it", parent)
     visible.difference_update(own)
 
 

@@ -23,6 +23,7 @@ class Matmul(Op):
     """``(t[..., m, k], t[..., k, n]) -> t[..., m, n]``: leading dims alike, last two swapped first where flagged."""
 
     name: ClassVar[str] = "matmul"
+    arity: ClassVar[int | None] = 2
     transpose_x: bool = False
     transpose_y: bool = False
 
@@ -95,6 +96,7 @@ class Gather(Linear):
     """Rows of x by index: ``(t[n, ...], i64[k...]) -> t[k..., ...]``; indices count from 0 and are checked."""
 
     name: ClassVar[str] = "gather"
+    arity: ClassVar[int | None] = 2
 
     def linear_operands(self, count: int) -> tuple[int, ...]:
         return (0,)
@@ -130,6 +132,7 @@ class ScatterAdd(Linear):
     """Zeros of `size` rows with each update added to its row: ``(i64[k...], t[k..., ...]) -> t[size, ...]``."""
 
     name: ClassVar[str] = "scatter_add"
+    arity: ClassVar[int | None] = 2
     size: int
 
     def linear_operands(self, count: int) -> tuple[int, ...]:

@@ -78,6 +78,7 @@ class If(Control):
     """``(bool[], a...) {then} {else}``: runs one region on the operands after the condition."""
 
     name: ClassVar[str] = "if"
+    least: ClassVar[int] = 1
     regions: ClassVar[int] = 2
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
@@ -119,6 +120,7 @@ class For(Loop):
     """
 
     name: ClassVar[str] = "for"
+    least: ClassVar[int] = 3
     saved: tuple[int, ...] = ()
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
@@ -140,6 +142,7 @@ class Replay(Loop):
     """
 
     name: ClassVar[str] = "replay"
+    least: ClassVar[int] = 1
     tapes: int = 1
     saved: tuple[int, ...] = ()
 

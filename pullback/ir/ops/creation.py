@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from pullback.dtypes import DType, boolean, f32, f64, i32, i64
+from pullback.errors import DTypeError, ShapeError
 from pullback.ir.core import Array, Builder, Op, Region, Sample, Value
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType, Dim
@@ -15,6 +16,8 @@ from pullback.ir.types import ArrayType, Dim
 
 class Creation(Op):
     """No operands, so every derivative is zero."""
+
+    arity: ClassVar[int | None] = 0
 
     def jvp(
         self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
@@ -48,7 +51,18 @@ class Full(Creation):
         return repr(self.value), self.dtype, self.dims
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
+        if not self._fits():
+            raise DTypeError(f"full: {self.value!r} is no value of {self.dtype}")
         return (ArrayType(self.dtype, self.dims),)
+
+    def _fits(self) -> bool:
+        """Whether the value is one of the dtype's."""
+        if self.dtype.is_float:
+            return not isinstance(self.value, bool)
+        if self.dtype.is_bool or isinstance(self.value, bool | float):
+            return self.dtype.is_bool and isinstance(self.value, bool)
+        bits = self.dtype.bits - 1 if self.dtype.is_signed else self.dtype.bits
+        return (-(1 << bits) if self.dtype.is_signed else 0) <= self.value < 1 << bits
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         return (np.full(ArrayType(self.dtype, self.dims).shape, self.value, self.dtype.numpy),)
@@ -73,6 +87,8 @@ class Iota(Creation):
     dims: tuple[Dim, ...]
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
+        if not 0 <= self.axis < len(self.dims) or self.dtype.is_bool:
+            raise ShapeError(f"iota: no counting in {self.dtype} along axis {self.axis} of {list(self.dims)}")
         return (ArrayType(self.dtype, self.dims),)
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:

@@ -24,12 +24,14 @@ class Broadcast(Linear):
     """Repeat along new axes: operand axis i becomes axis `axes[i]` of `dims`: ``t[n] -> t[m, n]`` for axes (1,)."""
 
     name: ClassVar[str] = "broadcast"
+    arity: ClassVar[int | None] = 1
     dims: tuple[Dim, ...]
     axes: tuple[int, ...]
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
         (operand,) = types
         fits = len(self.axes) == operand.rank and list(self.axes) == sorted(set(self.axes))
+        fits = fits and all(0 <= axis < len(self.dims) for axis in self.axes)
         if not fits or any(self.dims[axis] != dim for axis, dim in zip(self.axes, operand.dims, strict=True)):
             raise ShapeError(f"broadcast: {operand} does not fit axes {self.axes} of {list(self.dims)}")
         return (operand.with_shape(self.dims),)
@@ -61,6 +63,7 @@ class Broadcast(Linear):
 class Reduction(Op):
     """Reduces `axes` away: ``t[a, b, c] -> t[a, c]`` for axes (1,)."""
 
+    arity: ClassVar[int | None] = 1
     axes: tuple[int, ...]
     dtypes: ClassVar[tuple[DType, ...]] = NUMBERS
 
@@ -293,6 +296,7 @@ class ReduceAll(Truth):
 class ArgExtreme(Op):
     """Index of the first extreme element along `axis`; a NaN counts as the extreme: ``t[a, n] -> i64[a]``."""
 
+    arity: ClassVar[int | None] = 1
     axis: int
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:

@@ -22,6 +22,7 @@ class Reshape(Linear):
     """The same elements in C order under another shape: ``t[a...] -> t[dims]``."""
 
     name: ClassVar[str] = "reshape"
+    arity: ClassVar[int | None] = 1
     dims: tuple[Dim, ...]
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
@@ -52,6 +53,7 @@ class Transpose(Linear):
     """Axis i of the result is axis `axes[i]` of the operand: ``t[a, b] -> t[b, a]`` for axes (1, 0)."""
 
     name: ClassVar[str] = "transpose"
+    arity: ClassVar[int | None] = 1
     axes: tuple[int, ...]
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
@@ -86,6 +88,7 @@ class Slice(Linear):
     """Per axis, `sizes` elements from `starts` on, `steps` apart (negative: backward): ``t[a...] -> t[sizes]``."""
 
     name: ClassVar[str] = "slice"
+    arity: ClassVar[int | None] = 1
     starts: tuple[int, ...]
     sizes: tuple[int, ...]
     steps: tuple[int, ...]
@@ -119,6 +122,7 @@ class Assemble(Linear):
     """
 
     name: ClassVar[str] = "assemble"
+    least: ClassVar[int] = 1
     dims: tuple[int, ...]
     starts: tuple[tuple[int, ...], ...]
     steps: tuple[tuple[int, ...], ...]
@@ -178,10 +182,13 @@ class Concatenate(Linear):
     """Operands one after the other along `axis`: ``(t[a, n], t[b, n]) -> t[a + b, n]`` for axis 0."""
 
     name: ClassVar[str] = "concatenate"
+    least: ClassVar[int] = 1
     axis: int
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
         first = types[0]
+        if not 0 <= self.axis < first.rank:
+            raise ShapeError(f"concatenate: {first} has no axis {self.axis}")
         for other in types:
             trimmed = [(*each.dims[: self.axis], *each.dims[self.axis + 1 :]) for each in (first, other)]
             if other.dtype != first.dtype or other.rank != first.rank or trimmed[0] != trimmed[1]:

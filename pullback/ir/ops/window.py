@@ -28,6 +28,7 @@ class DynamicSlice(Linear):
     """The window of `sizes` at computed starts: ``(t[dims], i64[]...) -> t[sizes]``, one start per axis."""
 
     name: ClassVar[str] = "dynamic_slice"
+    least: ClassVar[int] = 1
     sizes: tuple[int, ...]
     checked: bool
 
@@ -64,6 +65,7 @@ class DynamicSlice(Linear):
 class Write(Linear):
     """The operand array with something done to one window: ``(t[dims], t[sizes], i64[]...) -> t[dims]``."""
 
+    least: ClassVar[int] = 2
     checked: bool
 
     def linear_operands(self, count: int) -> tuple[int, ...]:
