@@ -16,4 +16,8 @@ ULP_BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
     **power.BOUNDS,
     **trigonometric.BOUNDS,
 })  # fmt: skip
-"""Largest error in ulp over all finite operands, subnormal results included."""
+"""Largest error in ulp over all finite operands, subnormal results included.
+
+logaddexp adds two terms that may cancel: its unit is the last place of the result or of the larger operand, whichever
+is larger in magnitude.
+"""

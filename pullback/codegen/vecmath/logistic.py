@@ -49,5 +49,5 @@ FUNCTIONS: Mapping[Elementary, Callable[..., Scalar]] = MappingProxyType({
 BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
     (Elementary.SIGMOID, f32): 2.5, (Elementary.SIGMOID, f64): 2.5,
     (Elementary.SOFTPLUS, f32): 2.5, (Elementary.SOFTPLUS, f64): 2.5,
-    (Elementary.LOGADDEXP, f32): 3.0, (Elementary.LOGADDEXP, f64): 3.0,
+    (Elementary.LOGADDEXP, f32): 4.0, (Elementary.LOGADDEXP, f64): 4.0,
 })  # fmt: skip
