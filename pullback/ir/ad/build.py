@@ -1,9 +1,16 @@
-"""The builder that derivative rules emit into: it knows which factors are zero on purpose."""
+"""The builder that derivative rules emit into: it knows which factors are zero on purpose, and sums contributions."""
 from __future__ import annotations
 
-from pullback.ir.core import Builder, Operation, Value
+from collections.abc import Sequence
+from math import prod
+
+from pullback.dtypes import i64
+from pullback.ir.core import Builder, Operation, Region, RegionBuilder, Value
 from pullback.ir.ops.arithmetic import Add, Mul, ZeroMul
+from pullback.ir.ops.creation import Full
 from pullback.ir.ops.shape import Assemble
+from pullback.ir.ops.window import DynamicAdd
+from pullback.ir.types import ArrayType
 
 
 class DerivativeBuilder(Builder):
@@ -15,7 +22,16 @@ class DerivativeBuilder(Builder):
 
     def __init__(self, target: Builder) -> None:
         self.target = target
+        self.repeated = False
         self._masked: set[Value] = set()
+
+    def within(self, region: Region, *, repeated: bool = False) -> DerivativeBuilder:
+        """A builder into a region that shares what is masked; `repeated`: the region is a loop's body."""
+        inner = DerivativeBuilder(RegionBuilder(region))
+        inner.repeated = repeated or self.repeated
+        inner.location = self.location
+        inner._masked = self._masked
+        return inner
 
     def insert(self, operation: Operation) -> None:
         self.target.insert(operation)
@@ -27,20 +43,47 @@ class DerivativeBuilder(Builder):
     def is_masked(self, value: Value) -> bool:
         return value in self._masked
 
+    def zero_on_purpose(self, value: Value | None) -> bool:
+        """Whether a tangent or cotangent is no contribution at all, or may hold zeros where a branch was not taken."""
+        return value is None or value in self._masked
+
     def scale(self, factor: Value, partial: Value) -> Value:
         if factor in self._masked:
             return self.masked(self.value(ZeroMul(), factor, partial))
         return self.value(Mul(), factor, partial)
 
-    def total(self, parts: list[Value]) -> Value:
-        """The sum of contributions, in order; windows into one array become one assemble."""
-        windows = [part for part in parts if part.owner is not None and isinstance(part.owner.op, Assemble)]
-        if len(windows) > 1:
-            parts = [part for part in parts if part not in windows] + [self._assembled(windows)]
-        result = parts[0]
-        for part in parts[1:]:
+    def total(self, parts: Sequence[Value], base: Value | None = None) -> Value:
+        """The sum of contributions, in order, on top of `base`.
+
+        Static windows into one array become one assemble. Computed windows, and in loops small static ones, are added
+        in place to the sum of the rest: a step then costs the size of the window, not of the array.
+        """
+        dense: list[Value] = []
+        windows: list[Value] = []
+        places: list[tuple[Value, ...]] = []
+        for part in parts:
+            if part.owner is not None and isinstance(part.owner.op, Assemble):
+                windows.append(part)
+            elif (chain := _added_to_zeros(part)) is not None:
+                places += chain
+            else:
+                dense.append(part)
+        if windows:
+            if self.repeated and (dense or places or base is not None) and _small(windows):
+                places += [place for window in windows for place in self._computed(window)]
+            else:
+                dense.append(windows[0] if len(windows) == 1 else self._assembled(windows))
+        result = dense[0] if dense else None
+        for part in dense[1:]:
+            assert result is not None
             result = self.value(Add(), result, part)
-        if all(part in self._masked for part in parts):
+        if base is not None:
+            result = base if result is None else self.value(Add(), base, result)
+        if result is None:
+            result = zeros(self, parts[0].type)
+        for place in places:
+            result = self.value(DynamicAdd(False), result, *place)
+        if all(part in self._masked for part in parts) and (base is None or base in self._masked):
             self.masked(result)
         return result
 
@@ -55,3 +98,43 @@ class DerivativeBuilder(Builder):
             operands += window.owner.operands
         whole = self.value(Assemble(windows[0].type.shape, tuple(starts), tuple(steps)), *operands)
         return self.masked(whole) if all(window in self._masked for window in windows) else whole
+
+    def _computed(self, assembled: Value) -> list[tuple[Value, ...]]:
+        """The windows of an assemble without steps as operands of dynamic_add."""
+        assert assembled.owner is not None and isinstance(assembled.owner.op, Assemble)
+        op = assembled.owner.op
+        return [
+            (operand, *(self.value(Full(start, i64, ())) for start in starts))
+            for operand, starts in zip(assembled.owner.operands, op.starts, strict=True)
+        ]
+
+
+def _added_to_zeros(value: Value) -> list[tuple[Value, ...]] | None:
+    """The windows and starts of a chain of dynamic_add that begins with zeros; None for anything else."""
+    chain: list[tuple[Value, ...]] = []
+    while value.owner is not None and isinstance(value.owner.op, DynamicAdd):
+        chain.append(value.owner.operands[1:])
+        value = value.owner.operands[0]
+    is_zero = value.owner is not None and isinstance(value.owner.op, Full) and value.owner.op.value == 0
+    return chain[::-1] if chain and is_zero else None
+
+
+def _small(windows: list[Value]) -> bool:
+    """Whether the windows of assembles are contiguous and cover less than half of the array together."""
+    covered = 0
+    for window in windows:
+        assert window.owner is not None and isinstance(window.owner.op, Assemble)
+        if any(step != 1 for steps in window.owner.op.steps for step in steps):
+            return False
+        covered += sum(prod(operand.type.shape) for operand in window.owner.operands)
+    return 2 * covered < windows[0].type.size
+
+
+def zeros(b: Builder, kind: ArrayType) -> Value:
+    """A constant 0 of a type."""
+    return b.value(Full(0.0, kind.dtype, kind.dims))
+
+
+def ones(b: Builder, kind: ArrayType) -> Value:
+    """A constant 1 of a type."""
+    return b.value(Full(1.0, kind.dtype, kind.dims))

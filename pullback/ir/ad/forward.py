@@ -4,31 +4,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pullback.errors import DerivativeError
-from pullback.ir.ad.build import DerivativeBuilder
-from pullback.ir.ad.reverse import zeros
+from pullback.ir.ad.build import DerivativeBuilder, zeros
+from pullback.ir.ad.regions_forward import push_control
 from pullback.ir.clone import copy_region
 from pullback.ir.core import Builder, Function, Operation, RegionBuilder, Value
+from pullback.location import UNKNOWN
 
 
 def push_forward(
     b: Builder, operations: Sequence[Operation], outputs: Sequence[Value], tangents: dict[Value, Value]
 ) -> list[Value | None]:
-    """Emit the outputs' tangents from those of the inputs (`tangents`, which learns those of all values between)."""
+    """Insert the operations, each followed by the tangents of its results; gives those of the outputs.
+
+    `tangents` holds those of the inputs and learns those of all values between. Operations with regions are changed:
+    theirs compute values and tangents together.
+    """
     d = b if isinstance(b, DerivativeBuilder) else DerivativeBuilder(b)
     for operation in operations:
-        dots = tuple([tangents.get(operand) for operand in operation.operands])
-        if all(dot is None for dot in dots):
-            continue
         d.location = operation.location
         try:
-            results = operation.op.jvp(d, operation.operands, operation.results, dots)
+            if operation.regions:
+                push_control(d, operation, tangents, push_forward)
+            else:
+                d.insert(operation)
+                _push(d, operation, tangents)
         except DerivativeError as error:
-            raise DerivativeError(error.message, location=operation.location, help=error.help) from None
-        masked = all(dot is None or d.is_masked(dot) for dot in dots)
-        for result, dot in zip(operation.results, results, strict=True):
-            if dot is not None:
-                tangents[result] = d.masked(dot) if masked else dot
+            where = operation.location if error.location is UNKNOWN else error.location
+            raise DerivativeError(error.message, location=where, help=error.help) from None
     return [tangents.get(output) for output in outputs]
+
+
+def _push(d: DerivativeBuilder, operation: Operation, tangents: dict[Value, Value]) -> None:
+    """Emit the tangents of an operation's results by its op's rule."""
+    dots = tuple([tangents.get(operand) for operand in operation.operands])
+    if all(dot is None for dot in dots):
+        return
+    results = operation.op.jvp(d, operation.operands, operation.results, dots)
+    masked = all(dot is None or d.is_masked(dot) for dot in dots)
+    for result, dot in zip(operation.results, results, strict=True):
+        if dot is not None:
+            tangents[result] = d.masked(dot) if masked else dot
 
 
 def pushforward(function: Function, active: Sequence[int], *, keep_values: bool = True) -> Function:
@@ -37,6 +52,7 @@ def pushforward(function: Function, active: Sequence[int], *, keep_values: bool 
     Its results are `function`'s (if `keep_values`) and then a tangent for each float result.
     """
     region = copy_region(function.body, {})
+    operations, region.operations = region.operations, []
     b = RegionBuilder(region)
     place = len(region.arguments) - len(function.captured)
     parameters = region.arguments[:place]
@@ -44,7 +60,7 @@ def pushforward(function: Function, active: Sequence[int], *, keep_values: bool 
     region.arguments[place:place] = inputs
     tangents = {parameters[index]: dot for index, dot in zip(active, inputs, strict=True)}
     outputs = list(region.yields)
-    dots = push_forward(b, list(region.operations), outputs, tangents)
+    dots = push_forward(b, operations, outputs, tangents)
     complete = [
         zeros(b, output.type) if dot is None else dot
         for output, dot in zip(outputs, dots, strict=True)

@@ -1,23 +1,17 @@
 """Reverse mode: operations and their results' cotangents in, cotangents of chosen inputs out; and whole adjoints."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from pullback.errors import DerivativeError
-from pullback.ir.ad.build import DerivativeBuilder
+from pullback.ir.ad.build import DerivativeBuilder, ones, zeros
+from pullback.ir.ad.cotangents import Cotangents
+from pullback.ir.ad.regions import pull_control
+from pullback.ir.analysis.activity import active_values
+from pullback.ir.analysis.uses import operation_reads
 from pullback.ir.clone import copy_region
 from pullback.ir.core import Builder, Function, Operation, RegionBuilder, Value
-from pullback.ir.ops.creation import Full
-from pullback.ir.types import ArrayType
-
-
-def active_values(operations: Iterable[Operation], inputs: Iterable[Value]) -> set[Value]:
-    """Float values that depend on one of the inputs."""
-    active = set(inputs)
-    for operation in operations:
-        if any(operand in active for operand in operation.operands):
-            active.update(result for result in operation.results if result.type.dtype.is_float)
-    return active
+from pullback.location import UNKNOWN
 
 
 def pull_back(
@@ -26,64 +20,53 @@ def pull_back(
     outputs: Sequence[Value],
     cotangents: Sequence[Value | None],
     inputs: Sequence[Value],
+    bases: Mapping[Value, Value] | None = None,
 ) -> list[Value | None]:
     """Emit the cotangents of `inputs`; None where no output depends on one.
 
     `operations` lead from the inputs to the outputs, in order. Work and emitted operations are linear in their number.
+    What `bases` holds for an input is added to its cotangent. Operations with regions are changed: they compute the
+    same, and more results that the emitted ones use.
     """
     d = b if isinstance(b, DerivativeBuilder) else DerivativeBuilder(b)
     active = active_values(operations, inputs)
-    parts: dict[Value, list[Value]] = {}
+    bars = Cotangents(d, bases or {})
     for output, cotangent in zip(outputs, cotangents, strict=True):
         if cotangent is not None and output in active:
-            parts.setdefault(output, []).append(cotangent)
+            bars.add(output, cotangent)
     wanted = set(inputs)
-    found: dict[Value, Value] = {}
+    found: dict[Value, Value | None] = {}
     for operation in reversed(operations):
-        if not any(result in parts for result in operation.results):
+        if not any(result in bars for result in operation.results):
             continue
-        if not any(operand in active for operand in operation.operands):
+        if not any(value in active for value in operation_reads(operation)):
             continue
         d.location = operation.location
-        bars = tuple(_settle(d, result, parts, wanted, found) for result in operation.results)
+        complete = []
+        for result in operation.results:
+            complete.append(bars.take(result))
+            if result in wanted:
+                found[result] = complete[-1]
         try:
-            results = operation.op.pullback(d, operation.operands, operation.results, bars)
+            if operation.regions:
+                pull_control(d, operation, complete, bars, active, pull_back)
+            else:
+                _pull(d, operation, complete, bars, active)
         except DerivativeError as error:
-            raise DerivativeError(error.message, location=operation.location, help=error.help) from None
-        masked = all(bar is None or d.is_masked(bar) for bar in bars)
-        for operand, part in zip(operation.operands, results, strict=True):
-            if part is not None and operand in active:
-                if masked:
-                    d.masked(part)
-                parts.setdefault(operand, []).append(part)
-    return [found[value] if value in found else _settle(d, value, parts, wanted, found) for value in inputs]
+            where = operation.location if error.location is UNKNOWN else error.location
+            raise DerivativeError(error.message, location=where, help=error.help) from None
+    return [found[value] if value in found else bars.take(value) for value in inputs]
 
 
-def _settle(
-    d: DerivativeBuilder,
-    value: Value,
-    parts: dict[Value, list[Value]],
-    wanted: set[Value],
-    found: dict[Value, Value],
-) -> Value | None:
-    """The complete cotangent of a value: all its uses lie behind, so every contribution is known."""
-    contributions = parts.pop(value, None)
-    if contributions is None:
-        return None
-    result = contributions[0] if len(contributions) == 1 else d.total(contributions)
-    if value in wanted:
-        found[value] = result
-    return result
-
-
-def zeros(b: Builder, kind: ArrayType) -> Value:
-    """A constant 0 of a type."""
-    return b.value(Full(0.0, kind.dtype, kind.dims))
-
-
-def ones(b: Builder, kind: ArrayType) -> Value:
-    """A constant 1 of a type."""
-    return b.value(Full(1.0, kind.dtype, kind.dims))
+def _pull(
+    d: DerivativeBuilder, operation: Operation, complete: list[Value | None], bars: Cotangents, active: set[Value]
+) -> None:
+    """Add the contributions of one operation, by its op's rule."""
+    parts = operation.op.pullback(d, operation.operands, operation.results, tuple(complete))
+    masked = all(bar is None or d.is_masked(bar) for bar in complete)
+    for operand, part in zip(operation.operands, parts, strict=True):
+        if part is not None and operand in active:
+            bars.add(operand, d.masked(part) if masked else part)
 
 
 def adjoint(

@@ -105,9 +105,11 @@ class DynamicUpdate(Write):
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         _, window, *starts = operands
         zeros = b.value(Full(0.0, window.type.dtype, window.type.dims))
+        # Read before it is overwritten, so that both can be done in place.
+        window_bar = b.value(DynamicSlice(window.type.shape, False), cotangent, *starts)
         # What was overwritten has no part in the result: its zeros stay zeros whatever they are scaled by.
         bar = b.masked(b.value(DynamicUpdate(False), cotangent, zeros, *starts))
-        return (bar, b.value(DynamicSlice(window.type.shape, False), cotangent, *starts), *(None,) * len(starts))
+        return (bar, window_bar, *(None,) * len(starts))
 
 
 @register

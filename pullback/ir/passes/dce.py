@@ -12,7 +12,7 @@ def dce(function: Function) -> bool:
         return %1
     """
     used: set[Value] = set()
-    changed = _sweep(function.body, used)
+    changed = sweep(function.body, used)
     count = len(function.body.arguments) - len(function.captured)
     kept = [place for place, value in enumerate(function.captured_arguments) if value in used]
     if len(kept) < len(function.captured):
@@ -23,7 +23,7 @@ def dce(function: Function) -> bool:
     return changed
 
 
-def _sweep(region: Region, used: set[Value]) -> bool:
+def sweep(region: Region, used: set[Value]) -> bool:
     """Backward over one region: an operation lives if a result is used; what a living one reads is used."""
     used.update(region.yields)
     kept: list[Operation] = []
@@ -34,7 +34,7 @@ def _sweep(region: Region, used: set[Value]) -> bool:
             continue
         used.update(operation.operands)
         for inner in operation.regions:
-            changed |= _sweep(inner, used)
+            changed |= sweep(inner, used)
         kept.append(operation)
     region.operations = kept[::-1]
     return changed

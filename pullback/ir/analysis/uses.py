@@ -1,0 +1,45 @@
+"""What operations with regions read: an operation in, the values from around it that it or its regions use out."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pullback.ir.core import Operation, Region, Value, walk
+
+
+def reads(region: Region) -> Iterator[Value]:
+    """Every value that a region or one inside it reads or yields, in order, again and again."""
+    for operation in walk(region):
+        yield from operation.operands
+        for inner in operation.regions:
+            yield from inner.yields
+    yield from region.yields
+
+
+def defined(region: Region) -> Iterator[Value]:
+    """Every value that a region or one inside it defines."""
+    yield from region.arguments
+    for operation in walk(region):
+        yield from operation.results
+        for inner in operation.regions:
+            yield from inner.arguments
+
+
+def own_values(region: Region) -> list[Value]:
+    """The values that a region itself defines: its arguments and its operations' results."""
+    return [*region.arguments, *(result for operation in region.operations for result in operation.results)]
+
+
+def closed_over(regions: Iterable[Region]) -> list[Value]:
+    """The values from around regions that they read, each once, in order of first use."""
+    found: dict[Value, None] = {}
+    for region in regions:
+        inside = set(defined(region))
+        found.update((value, None) for value in reads(region) if value not in inside)
+    return list(found)
+
+
+def operation_reads(operation: Operation) -> list[Value]:
+    """Everything from around an operation that it reads: its operands, and what its regions are closed over."""
+    if not operation.regions:
+        return list(operation.operands)
+    return list(dict.fromkeys([*operation.operands, *closed_over(operation.regions)]))
