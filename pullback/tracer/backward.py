@@ -1,0 +1,91 @@
+"""Where going back begins: checks in PyTorch's words, first gradients, and what backward and autograd.grad give."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import AutogradError
+from pullback.location import caller
+from pullback.tracer.autograd import Backward, walk_back
+from pullback.tracer.deferred import ENGINE
+from pullback.tracer.grad_mode import _Mode
+from pullback.tracer.tensor_base import TensorBase
+
+
+def first_gradients(roots: Sequence[TensorBase], gradients: Sequence[Any]) -> list[TensorBase]:
+    """A gradient for each root: as given, or 1. Raises: AutogradError where neither will do."""
+    found = []
+    for place, (root, gradient) in enumerate(zip(roots, gradients, strict=True)):
+        if not root.needs_grad:
+            raise AutogradError(f"element {place} of tensors does not require grad and does not have a grad_fn",
+                                location=caller())  # fmt: skip
+        if gradient is None:
+            if np.prod(root.sizes) != 1:
+                raise AutogradError("grad can be implicitly created only for scalar outputs", location=caller(),
+                                    help="reduce it (sum, mean), or pass gradient=")  # fmt: skip
+            found.append(root.of_array(np.ones(root.sizes, root.dtype_.numpy)))
+            continue
+        if not isinstance(gradient, TensorBase):
+            gradient = root.of_array(np.array(gradient, root.dtype_.numpy))
+        if gradient.sizes != root.sizes:
+            raise AutogradError(
+                f"Mismatch in shape: grad_output[{place}] has a shape of torch.Size({list(gradient.sizes)}) and "
+                f"output[{place}] has a shape of torch.Size({list(root.sizes)}).", location=caller(),
+            )  # fmt: skip
+        found.append(gradient)
+    return found
+
+
+def sequence_of(values: Any) -> list[Any]:
+    """One tensor, or several, as a list."""
+    return [values] if isinstance(values, TensorBase) else list(values)
+
+
+def run_backward(
+    roots: Any, gradients: Any, retain_graph: bool | None, create_graph: bool, inputs: Any = None
+) -> None:
+    """Let the gradients of the roots arrive at all leaves, or at `inputs`."""
+    tensors = sequence_of(roots)
+    given = [None] * len(tensors) if gradients is None else [gradients] if isinstance(gradients, TensorBase) else list(gradients)
+    first = first_gradients(tensors, given)
+    wanted = None if inputs is None else sequence_of(inputs)
+    if wanted is not None and not wanted:
+        raise AutogradError("`inputs` argument to `backward()` cannot be empty.", location=caller())
+    run = Backward(tensors[0], create_graph if retain_graph is None else retain_graph, create_graph)
+    with _Mode(create_graph):
+        captured = walk_back(run, tensors, first, wanted, accumulate=True)
+        for tensor, gradient in zip(wanted or (), captured, strict=False):
+            if gradient is not None and tensor.node is not None:
+                tensor.accumulate(gradient, run)
+    if not create_graph:
+        waiting = {tensor.grad.value for tensor in run.accumulated if tensor.grad is not None}  # type: ignore[attr-defined]
+        ENGINE.run([value for value in waiting if value.contents.array is None])
+
+
+def gradients_of(
+    outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+    allow_unused: bool | None = None, materialize_grads: bool = False,
+) -> tuple[Any, ...]:  # fmt: skip
+    """``autograd.grad``: the gradients of outputs by inputs, without touching any ``grad``."""
+    tensors, wanted = sequence_of(outputs), sequence_of(inputs)
+    given = [None] * len(tensors) if grad_outputs is None else sequence_of(grad_outputs)
+    first = first_gradients(tensors, given)
+    for tensor in wanted:
+        if not tensor.needs_grad:
+            raise AutogradError("One of the differentiated Tensors does not require grad", location=caller())
+    run = Backward(tensors[0], create_graph if retain_graph is None else retain_graph, create_graph)
+    with _Mode(create_graph):
+        found = walk_back(run, tensors, first, wanted, accumulate=False)
+    results: list[Any] = []
+    for tensor, gradient in zip(wanted, found, strict=True):
+        if gradient is None and materialize_grads:
+            gradient = tensor.of_array(np.zeros(tensor.sizes, tensor.dtype_.numpy))
+        elif gradient is None and not allow_unused:
+            raise AutogradError(
+                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this "
+                "is the desired behavior.", location=caller(),
+            )  # fmt: skip
+        results.append(gradient)
+    return tuple(results)

@@ -1,0 +1,456 @@
+"""Elementwise operations on tensors, with PyTorch's promotion: numbers are weakest, then tensors without axes."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.dtypes import DType
+from pullback.errors import ArgumentError, AutogradError
+from pullback.ir.core import Builder, Op, Value
+from pullback.ir.ops import arithmetic as a
+from pullback.ir.ops import elementary as e
+from pullback.ir.ops import logic as l
+from pullback.ir.ops.creation import Full
+from pullback.location import caller
+from pullback.tracer.deferred import known
+from pullback.tracer.semantics import elementwise as s
+from pullback.tracer.tensor_base import TensorBase, record, write_recorded
+
+Number: TypeAlias = "bool | int | float"
+Operand: TypeAlias = "TensorBase | Number"
+
+DEFAULT_FLOAT = dtypes.f32
+
+
+def category(dtype: DType) -> int:
+    """0 for bool, 1 for integers, 2 for floats."""
+    return 2 if dtype.is_float else 0 if dtype.is_bool else 1
+
+
+def promote(first: DType, second: DType) -> DType:
+    """torch.promote_types: a float beats every integer whatever its width."""
+    if first == second:
+        return first
+    if first.is_float and second.is_float:
+        return first if first.itemsize >= second.itemsize else second
+    if category(first) != category(second) and 2 in (category(first), category(second)):
+        return first if first.is_float else second
+    return dtypes.promote(first, second)
+
+
+def number_dtype(number: Number) -> DType:
+    """The dtype that a Python number has on its own."""
+    return dtypes.boolean if isinstance(number, bool) else dtypes.i64 if isinstance(number, int) else DEFAULT_FLOAT
+
+
+def result_dtype(operands: Sequence[Operand]) -> DType:
+    """torch.result_type of any number of operands."""
+    levels: list[DType | None] = [None, None, None]
+    for operand in operands:
+        if isinstance(operand, TensorBase):
+            level, dtype = (0 if operand.sizes else 1), operand.dtype_
+        else:
+            level, dtype = 2, number_dtype(operand)
+        before = levels[level]
+        levels[level] = dtype if before is None else promote(before, dtype)
+    result: DType | None = None
+    for dtype_found in levels:
+        if dtype_found is None:
+            continue
+        if result is None or category(dtype_found) > category(result):
+            result = dtype_found
+    assert result is not None
+    return result
+
+
+def checked(operand: Any, tensor: TensorBase, name: str = "") -> Operand:
+    """An operand as a tensor or a Python number. Raises: ArgumentError for anything else."""
+    if isinstance(operand, TensorBase | bool | int | float):
+        return operand
+    if isinstance(operand, np.ndarray | np.generic):
+        if dtypes.from_numpy(operand.dtype) is not None:
+            return tensor.of_array(np.array(operand, order="C")) if operand.ndim else operand.item()  # type: ignore[no-any-return]
+    raise ArgumentError(
+        f"unsupported operand type(s) for {name}: 'Tensor' and '{type(operand).__name__}'", location=caller(),
+        help="operands are tensors, numbers or NumPy arrays",
+    )  # fmt: skip
+
+
+def constant(number: Number, dtype: DType) -> Value:
+    """A Python number as a value of its own: it may differ from call to call without another graph."""
+    return known(np.asarray(number, dtype.numpy))
+
+
+def fit(b: Builder, operand: Value | Number, dtype: DType, shape: tuple[int, ...]) -> Value:
+    """An operand in a dtype and shape."""
+    if not isinstance(operand, Value):
+        operand = constant(operand, dtype)
+    return s.broadcast_to(b, s.cast(b, operand, dtype), shape)
+
+
+def sizes_of(operand: Operand) -> tuple[int, ...]:
+    return operand.sizes if isinstance(operand, TensorBase) else ()
+
+
+def broadcast(operands: Sequence[Operand]) -> tuple[int, ...]:
+    """The common shape. Raises: AutogradError in PyTorch's words."""
+    shapes = [sizes_of(operand) for operand in operands]
+    result = shapes[0]
+    for shape in shapes[1:]:
+        if shape == result:
+            continue
+        rank = max(len(shape), len(result))
+        left, right = (1,) * (rank - len(result)) + result, (1,) * (rank - len(shape)) + shape
+        for axis, (m, n) in enumerate(zip(left, right, strict=True)):
+            if m != n and 1 not in (m, n):
+                raise AutogradError(
+                    f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {axis}",
+                    location=caller(),
+                )
+        result = tuple(n if m == 1 else m for m, n in zip(left, right, strict=True))
+    return result
+
+
+def apply(name: str, rule: Callable[..., Value], operands: Sequence[Operand], dtype: DType) -> Any:
+    """A rule of operands in one dtype and shape, recorded; numbers leave a gap in the node's inputs."""
+    shape = broadcast(operands)
+    tensors = [operand if isinstance(operand, TensorBase) else None for operand in operands]
+
+    def ruled(b: Builder, *values: Value) -> Value:
+        remaining = iter(values)
+        fitted = [
+            fit(b, next(remaining) if isinstance(operand, TensorBase) else operand, dtype, shape) for operand in operands
+        ]
+        return rule(b, *fitted)
+
+    return record(name, ruled, *tensors)
+
+
+def emit(op: Op) -> Callable[..., Value]:
+    return lambda b, *values: b.value(op, *values)
+
+
+def _add(b: Builder, x: Value, y: Value) -> Value:
+    return b.value(l.LogicalOr() if x.type.dtype.is_bool else a.Add(), x, y)
+
+
+def _mul(b: Builder, x: Value, y: Value) -> Value:
+    return b.value(l.LogicalAnd() if x.type.dtype.is_bool else a.Mul(), x, y)
+
+
+def scaled(tensor: Any, alpha: Number) -> Any:
+    return tensor if alpha == 1 else mul(tensor, alpha)
+
+
+def add(input: Any, other: Any, *, alpha: Number = 1) -> Any:
+    """input + alpha * other."""
+    other = scaled(checked(other, input, "+"), alpha)
+    return apply("AddBackward0", _add, (input, other), result_dtype((input, other)))
+
+
+def sub(input: Any, other: Any, *, alpha: Number = 1) -> Any:
+    """input - alpha * other."""
+    other = scaled(checked(other, input, "-"), alpha)
+    dtype = result_dtype((input, other))
+    if dtype.is_bool:
+        raise AutogradError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+                            "`logical_xor()` operator instead.", location=caller())  # fmt: skip
+    return apply("SubBackward0", emit(a.Sub()), (input, other), dtype)
+
+
+def rsub(input: Any, other: Any) -> Any:
+    """other - input."""
+    other = checked(other, input, "-")
+    if isinstance(other, TensorBase):
+        return sub(other, input)
+    dtype = result_dtype((input, other))
+    return apply("RsubBackward1", lambda b, x: b.value(a.Sub(), fit(b, other, dtype, x.type.shape), x), (input,), dtype)
+
+
+def mul(input: Any, other: Any) -> Any:
+    """input * other."""
+    other = checked(other, input, "*")
+    return apply("MulBackward0", _mul, (input, other), result_dtype((input, other)))
+
+
+def as_float(dtype: DType) -> DType:
+    """Float functions of integers are taken in the default dtype."""
+    return dtype if dtype.is_float else DEFAULT_FLOAT
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """input / other; `rounding_mode` "floor" or "trunc" rounds."""
+    other = checked(other, input, "/")
+    dtype = result_dtype((input, other))
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    if rounding_mode == "trunc":
+        if dtype.is_float:
+            return trunc(div(input, other))
+        return apply("DivBackward1", _truncated, (input, other), dtype)
+    return apply("DivBackward0", emit(a.Div()), (input, other), as_float(dtype))
+
+
+def _truncated(b: Builder, x: Value, y: Value) -> Value:
+    """Integer division toward zero: the floor, one more where it lies below an inexact negative quotient."""
+    floor, rest = b.value(a.FloorDivide(), x, y), b.value(a.Remainder(), x, y)
+    opposite = b.value(l.LogicalXor(), s.apply(b, l.Less(), x, 0), s.apply(b, l.Less(), y, 0))
+    inexact = b.value(l.LogicalAnd(), opposite, s.apply(b, l.NotEqual(), rest, 0))
+    return b.value(a.Add(), floor, s.cast(b, inexact, x.type.dtype))
+
+
+def rdiv(input: Any, other: Any) -> Any:
+    """other / input."""
+    other = checked(other, input, "/")
+    return div(other, input) if isinstance(other, TensorBase) else mul(reciprocal(input), other)
+
+
+def floor_divide(input: Any, other: Any) -> Any:
+    """Division rounded down."""
+    other = checked(other, input, "//")
+    return apply("NotImplemented", emit(a.FloorDivide()), (input, other), result_dtype((input, other)))
+
+
+def remainder(input: Any, other: Any) -> Any:
+    """The rest with the divisor's sign."""
+    other = checked(other, input, "%")
+    return apply("RemainderBackward0", emit(a.Remainder()), (input, other), result_dtype((input, other)))
+
+
+def fmod(input: Any, other: Any) -> Any:
+    """The rest with the dividend's sign."""
+    other = checked(other, input, "fmod")
+    return apply("FmodBackward0", _fmod, (input, other), result_dtype((input, other)))
+
+
+def _fmod(b: Builder, x: Value, y: Value) -> Value:
+    rest = b.value(a.Remainder(), s.absolute(b, x), s.absolute(b, y))
+    return s.where(b, s.apply(b, l.Less(), x, 0), s.negative(b, rest), rest)
+
+
+def pow(input: Any, exponent: Any) -> Any:
+    """input ** exponent."""
+    if not isinstance(input, TensorBase):
+        return rpow(exponent, input)
+    exponent = checked(exponent, input, "** or pow()")
+    dtype = result_dtype((input, exponent))
+    if isinstance(exponent, TensorBase):
+        return apply("PowBackward1", emit(a.Pow()), (input, exponent), dtype)
+    if not dtype.is_float and exponent < 0:
+        raise AutogradError("Integers to negative integer powers are not allowed.", location=caller())
+
+    def powered(b: Builder, x: Value) -> Value:
+        # The exponent stands in the code: small ones become products.
+        full = Full(float(exponent) if dtype.is_float else int(exponent), dtype, x.type.dims)
+        return b.value(a.Pow(), x, b.value(full))
+
+    return apply("PowBackward0", powered, (input,), dtype)
+
+
+def rpow(input: Any, base: Any) -> Any:
+    """base ** input."""
+    base = checked(base, input, "** or pow()")
+    if isinstance(base, TensorBase):
+        return pow(base, input)
+    dtype = result_dtype((base, input))
+    return apply("PowBackward2", lambda b, y: b.value(a.Pow(), fit(b, base, dtype, y.type.shape), y), (input,), dtype)
+
+
+# Comparison and logic: no gradient
+
+
+def _compared(op: Op) -> Callable[..., Any]:
+    def compared(input: Any, other: Any) -> Any:
+        other = checked(other, input, op.name)
+        return apply("", emit(op), (input, other), result_dtype((input, other)))
+
+    compared.__name__ = op.name
+    return compared
+
+
+eq, ne = _compared(l.Equal()), _compared(l.NotEqual())
+lt, le = _compared(l.Less()), _compared(l.LessEqual())
+gt, ge = _compared(l.Greater()), _compared(l.GreaterEqual())
+
+
+def _logical(op: Op) -> Callable[..., Any]:
+    def combined(input: Any, *others: Any) -> Any:
+        operands = (input, *(checked(other, input, op.name) for other in others))
+
+        def rule(b: Builder, *values: Value) -> Value:
+            return b.value(op, *[s.cast(b, value, dtypes.boolean) for value in values])
+
+        return apply("", rule, operands, result_dtype(operands))
+
+    return combined
+
+
+logical_and, logical_or = _logical(l.LogicalAnd()), _logical(l.LogicalOr())
+logical_xor, logical_not = _logical(l.LogicalXor()), _logical(l.LogicalNot())
+
+
+def _bitwise(op: Op, symbol: str) -> Callable[..., Any]:
+    def combined(input: Any, *others: Any) -> Any:
+        operands = (input, *(checked(other, input, symbol) for other in others))
+        dtype = result_dtype(operands)
+        if dtype.is_float:
+            raise AutogradError(f'"bitwise_{op.name.removeprefix("logical_")}_cpu" not implemented for '
+                                f"'{'Float' if dtype.itemsize == 4 else 'Double'}'", location=caller())  # fmt: skip
+        return apply("", emit(op), operands, dtype)
+
+    return combined
+
+
+bitwise_and, bitwise_or = _bitwise(l.LogicalAnd(), "&"), _bitwise(l.LogicalOr(), "|")
+bitwise_xor, bitwise_not = _bitwise(l.LogicalXor(), "^"), _bitwise(l.LogicalNot(), "~")
+
+
+# Functions of one tensor
+
+
+def unary(name: str, op: Op, floats: bool = True) -> Callable[..., Any]:
+    """An elementwise function; with `floats`, integers are taken as the default float."""
+
+    def applied(input: Any) -> Any:
+        return apply(name, emit(op), (input,), as_float(input.dtype_) if floats else input.dtype_)
+
+    applied.__name__ = op.name
+    return applied
+
+
+exp, expm1 = unary("ExpBackward0", e.Exp()), unary("Expm1Backward0", e.Expm1())
+log, log1p = unary("LogBackward0", e.Log()), unary("Log1PBackward0", e.Log1p())
+sin, cos, tan = unary("SinBackward0", e.Sin()), unary("CosBackward0", e.Cos()), unary("TanBackward0", e.Tan())
+sinh, cosh, tanh = unary("SinhBackward0", e.Sinh()), unary("CoshBackward0", e.Cosh()), unary("TanhBackward0", e.Tanh())
+atan, sqrt = unary("AtanBackward0", e.Arctan()), unary("SqrtBackward0", e.Sqrt())
+sigmoid, erf = unary("SigmoidBackward0", e.Sigmoid()), unary("ErfBackward0", e.Erf())
+sign = unary("SignBackward0", a.Sign(), floats=False)
+
+
+def _rounded(name: str, op: Op) -> Callable[..., Any]:
+    def applied(input: Any) -> Any:
+        rule = emit(op) if input.dtype_.is_float else _itself
+        return apply(name, rule, (input,), input.dtype_)
+
+    return applied
+
+
+def _itself(b: Builder, x: Value) -> Value:
+    return x
+
+
+floor, ceil = _rounded("FloorBackward0", e.Floor()), _rounded("CeilBackward0", e.Ceil())
+trunc, round = _rounded("TruncBackward0", e.Trunc()), _rounded("RoundBackward0", e.Rint())
+
+
+def neg(input: Any) -> Any:
+    """-input."""
+    if input.dtype_.is_bool:
+        raise AutogradError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
+                            "mask, use the `~` or `logical_not()` operator instead.", location=caller())  # fmt: skip
+    return apply("NegBackward0", emit(a.Neg()), (input,), input.dtype_)
+
+
+def abs(input: Any) -> Any:
+    """|input|."""
+    return apply("AbsBackward0", emit(a.Abs()), (input,), input.dtype_)
+
+
+def reciprocal(input: Any) -> Any:
+    """1 / input."""
+    return apply("ReciprocalBackward0", lambda b, x: s.div(b, 1.0, x), (input,), as_float(input.dtype_))
+
+
+def rsqrt(input: Any) -> Any:
+    """1 / sqrt(input)."""
+    rule = lambda b, x: s.div(b, 1.0, b.value(e.Sqrt(), x))  # noqa: E731
+    return apply("RsqrtBackward0", rule, (input,), as_float(input.dtype_))
+
+
+def square(input: Any) -> Any:
+    """input ** 2."""
+    return pow(input, 2)
+
+
+def relu(input: Any) -> Any:
+    """max(input, 0); the derivative at 0 is 0."""
+    rule = emit(e.Relu()) if input.dtype_.is_float else lambda b, x: s.extreme(b, True, x, 0)
+    return apply("ReluBackward0", rule, (input,), input.dtype_)
+
+
+def _binary(name: str, op: Op, floats: bool = False) -> Callable[..., Any]:
+    def applied(input: Any, other: Any) -> Any:
+        other = checked(other, input, op.name)
+        dtype = result_dtype((input, other))
+        return apply(name, emit(op), (input, other), as_float(dtype) if floats else dtype)
+
+    return applied
+
+
+maximum, minimum = _binary("MaximumBackward0", a.Maximum()), _binary("MinimumBackward0", a.Minimum())
+atan2 = _binary("Atan2Backward0", e.Arctan2(), floats=True)
+logaddexp = _binary("LogaddexpBackward0", e.Logaddexp(), floats=True)
+
+
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """Between `min` and `max`; at a bound the gradient passes. Raises: AutogradError without any bound."""
+    if min is None and max is None:
+        raise AutogradError("torch.clamp: At least one of 'min' or 'max' must not be None", location=caller())
+    bounds = [checked(each, input, "clamp") for each in (min, max) if each is not None]
+    dtype = result_dtype((input, *bounds))
+
+    def rule(b: Builder, x: Value, *limits: Value) -> Value:
+        left = list(limits)
+        if min is not None:
+            low = left.pop(0)
+            x = b.value(l.Select(), b.value(l.Less(), x, low), low, x)
+        if max is not None:
+            high = left.pop(0)
+            x = b.value(l.Select(), b.value(l.Greater(), x, high), high, x)
+        return x
+
+    return apply("ClampBackward1", rule, (input, *bounds), dtype)
+
+
+def where(condition: Any, input: Any, other: Any) -> Any:
+    """input where the condition holds, else other."""
+    operands = (condition, input, other)
+    tensors = [each if isinstance(each, TensorBase) else None for each in operands]
+    dtype = result_dtype((input, other))
+    shape = broadcast(operands)
+
+    def rule(b: Builder, chosen: Value, *values: Value) -> Value:
+        remaining = iter(values)
+        x, y = (fit(b, next(remaining) if isinstance(each, TensorBase) else each, dtype, shape) for each in (input, other))
+        return b.value(l.Select(), fit(b, chosen, dtypes.boolean, shape), x, y)
+
+    return record("WhereBackward0", rule, *tensors)
+
+
+# In place
+
+
+def written(name: str, rule: Callable[..., Value], target: Any, *others: Any) -> Any:
+    """An operation whose result goes into its first operand. Raises: AutogradError where the dtype cannot hold it."""
+    operands = (target, *(checked(other, target, name) for other in others))
+    dtype = result_dtype(operands)
+    if category(dtype) > category(target.dtype_):
+        raise AutogradError(f"result type {_WORDS[dtype.name]} can't be cast to the desired output type "
+                            f"{_WORDS[target.dtype_.name]}", location=caller())  # fmt: skip
+    shape = broadcast(operands)
+
+    def ruled(b: Builder, *values: Value) -> Value:
+        remaining = iter(values)
+        return rule(b, *[fit(b, next(remaining) if isinstance(each, TensorBase) else each, dtype, shape)
+                         for each in operands])  # fmt: skip
+
+    return write_recorded(target, name, ruled, *[each if isinstance(each, TensorBase) else None for each in operands[1:]])
+
+
+_WORDS = {
+    "bool": "Bool", "i8": "Char", "i16": "Short", "i32": "Int", "i64": "Long", "u8": "Byte", "u16": "UInt16",
+    "u32": "UInt32", "u64": "UInt64", "f32": "Float", "f64": "Double",
+}  # fmt: skip

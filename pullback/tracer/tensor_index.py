@@ -1,0 +1,243 @@
+"""Reading and writing ``tensor[index]``: views for integers and slices, copies for arrays and masks."""
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.errors import AutogradError, OutOfBoundsError
+from pullback.ir.core import Builder, Value
+from pullback.ir.ops.logic import Select
+from pullback.ir.ops.shape import Reshape, Slice
+from pullback.location import caller
+from pullback.tracer.semantics import elementwise as s
+from pullback.tracer.semantics import indexing
+from pullback.tracer.tensor_arithmetic import fit
+from pullback.tracer.tensor_base import TensorBase, record, take_view, write_recorded
+from pullback.tracer.tensor_shape import axis_of
+
+
+def _parts(input: Any, index: Any) -> list[Any]:
+    """The index with the ellipsis written out. Raises: OutOfBoundsError for too many parts."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    parts = [np.asarray(part) if isinstance(part, list) else part for part in parts]
+    used = sum(_axes(part) for part in parts)
+    rank = len(input.sizes)
+    if used > rank:
+        raise OutOfBoundsError(f"too many indices for tensor of dimension {rank}", location=caller())
+    full = [slice(None)] * (rank - used)
+    for place, part in enumerate(parts):
+        if part is Ellipsis:
+            return parts[:place] + full + parts[place + 1 :]
+    return parts + full
+
+
+def _axes(part: Any) -> int:
+    if part is None or part is Ellipsis:
+        return 0
+    if isinstance(part, TensorBase):
+        return len(part.sizes) if part.dtype_.is_bool else 1
+    if isinstance(part, np.ndarray) and part.dtype == bool:
+        return part.ndim
+    return 1
+
+
+def _is_basic(part: Any) -> bool:
+    if isinstance(part, TensorBase):
+        return not part.sizes and part.dtype_.is_integer
+    return part is None or isinstance(part, slice | int | np.integer)
+
+
+def _name(parts: list[Any]) -> str:
+    """PyTorch's name for the last step of such a view."""
+    for part in reversed(parts):
+        if part is None:
+            return "UnsqueezeBackward0"
+        if not isinstance(part, slice):
+            return "SelectBackward0"
+        if part != slice(None):
+            return "SliceBackward0"
+    return "AliasBackward0"
+
+
+def _basic(input: Any, parts: list[Any]) -> Any:
+    """A view by integers, slices and None."""
+    starts, sizes, steps, shape = [], [], [], []
+    axis = 0
+    for part in parts:
+        if part is None:
+            shape.append(1)
+            continue
+        size = input.sizes[axis]
+        if isinstance(part, slice):
+            bounds = slice(*(each.item() if isinstance(each, TensorBase) else each for each in (part.start, part.stop, part.step)))
+            start, stop, step = bounds.indices(size)
+            if step <= 0:
+                raise AutogradError("step must be greater than zero", location=caller())
+            count = len(range(start, stop, step))
+            starts.append(start if count else 0)
+            sizes.append(count)
+            steps.append(step if count else 1)
+            shape.append(count)
+        else:
+            number = part.item() if isinstance(part, TensorBase) else operator.index(part)
+            if not -size <= number < size:
+                raise OutOfBoundsError(f"index {number} is out of bounds for dimension {axis} with size {size}",
+                                       location=caller())  # fmt: skip
+            starts.append(number % size)
+            sizes.append(1)
+            steps.append(1)
+        axis += 1
+    cut = Slice(tuple(starts), tuple(sizes), tuple(steps))
+    return take_view(input, _name(parts), cut, Reshape(tuple(shape)))
+
+
+def _advanced(parts: list[Any]) -> list[Any]:
+    """Parts as NumPy takes them: integer tensors as values, masks as arrays."""
+    ready: list[Any] = []
+    for part in parts:
+        if isinstance(part, TensorBase):
+            if part.dtype_.is_float:
+                raise OutOfBoundsError("tensors used as indices must be long, int, byte or bool tensors", location=caller())
+            # Indices are looked at: what lies outside is an error here and now.
+            ready.append(np.array(part.array()))
+        elif isinstance(part, bool):
+            ready.append(np.asarray(part))
+        else:
+            ready.append(part)
+    return ready
+
+
+def _range_checked(input: Any, parts: list[Any]) -> None:
+    axis = 0
+    for part in parts:
+        if isinstance(part, np.ndarray) and part.dtype != bool and part.size:
+            size = input.sizes[axis]
+            outside = part[(part < -size) | (part >= size)]
+            if outside.size:
+                raise OutOfBoundsError(f"index {int(outside.flat[0])} is out of bounds for dimension {axis} with size {size}",
+                                       location=caller())  # fmt: skip
+        if isinstance(part, np.ndarray) and part.dtype == bool:
+            for offset, size in enumerate(part.shape):
+                if size != input.sizes[axis + offset]:
+                    raise OutOfBoundsError(
+                        f"The shape of the mask {list(part.shape)} at index {offset} does not match the shape of the indexed "
+                        f"tensor {list(input.sizes)} at index {axis + offset}", location=caller(),
+                    )  # fmt: skip
+        axis += _axes(part)
+
+
+def get(input: Any, index: Any) -> Any:
+    """``input[index]``."""
+    parts = _parts(input, index)
+    if all(_is_basic(part) for part in parts):
+        return _basic(input, parts)
+    ready = _advanced(parts)
+    _range_checked(input, ready)
+    return record("IndexBackward0", lambda b, x: indexing.get(b, x, tuple(ready)), input)
+
+
+def put(input: Any, index: Any, value: Any) -> None:
+    """``input[index] = value``."""
+    parts = _parts(input, index)
+    other = value if isinstance(value, TensorBase | bool | int | float) else input.of_array(np.array(value))
+    if all(_is_basic(part) for part in parts):
+        target = _basic(input, parts)
+        write_recorded(target, "CopySlices", _copied(other), *_tensors(other))
+        return
+    ready = _advanced(parts)
+    if len(ready) == 1 and isinstance(ready[0], np.ndarray) and ready[0].dtype == bool and not isinstance(other, TensorBase):
+        _masked(input, ready[0], other)
+        return
+    _range_checked(input, ready)
+    # Where each element of the whole goes: the places that the index shows, last write wins.
+    places = np.arange(int(np.prod(input.sizes))).reshape(input.sizes)[tuple(ready)]
+
+    def rule(b: Any, x: Value, *values: Value) -> Value:
+        new = fit(b, values[0] if values else other, x.type.dtype, places.shape)  # type: ignore[arg-type]
+        source = np.full(x.type.size, -1)
+        source[places.reshape(-1)] = np.arange(places.size)
+        chosen = indexing.get(b, b.value(Reshape((places.size,)), new), (np.maximum(source, 0),)) if places.size else None
+        if chosen is None:
+            return x
+        mask = b.capture((source >= 0).reshape(x.type.shape))
+        return b.value(Select(), mask, b.value(Reshape(x.type.shape), chosen), x)  # type: ignore[no-any-return]
+
+    write_recorded(input, "IndexPutBackward0", rule, *_tensors(other))
+
+
+def _tensors(other: Any) -> list[Any]:
+    return [other] if isinstance(other, TensorBase) else []
+
+
+def _copied(other: Any) -> Any:
+    def rule(b: Builder, x: Value, *values: Value) -> Value:
+        new = values[0] if values else other
+        shape = x.type.shape
+        if values and len(new.type.shape) > len(shape):
+            kept = new.type.shape[len(new.type.shape) - len(shape) :]
+            if new.type.size == np.prod(kept):
+                new = b.value(Reshape(kept), new)
+        if values and any(size not in (1, wanted) for size, wanted in zip(reversed(new.type.shape), reversed(shape), strict=False)):
+            raise AutogradError(f"shape mismatch: value tensor of shape {list(new.type.shape)} cannot be broadcast to "
+                                f"indexing result of shape {list(shape)}", location=caller())  # fmt: skip
+        return fit(b, new, x.type.dtype, shape)
+
+    return rule
+
+
+def _masked(input: Any, mask: Any, number: Any) -> None:
+    def rule(b: Any, x: Value) -> Value:
+        lead = b.capture(mask.reshape(mask.shape + (1,) * (x.type.rank - mask.ndim)))
+        chosen = s.broadcast_to(b, lead, x.type.shape)
+        return b.value(Select(), chosen, fit(b, number, x.type.dtype, x.type.shape), x)  # type: ignore[no-any-return]
+
+    write_recorded(input, "IndexPutBackward0", rule)
+
+
+def gather(input: Any, dim: int, index: Any) -> Any:
+    """Elements of one axis, chosen for each place."""
+    along = axis_of(dim, len(input.sizes))
+    known = np.array(index.array())
+    _bounds(known, input.sizes[along] if input.sizes else 1, "gather")
+
+    def rule(b: Builder, x: Value) -> Value:
+        cut = tuple(size if axis == along else known.shape[axis] for axis, size in enumerate(x.type.shape))
+        window = b.value(Slice((0,) * len(cut), cut, (1,) * len(cut)), x)
+        return indexing.take_along_axis(b, window, known, along)
+
+    return record("GatherBackward0", rule, input)
+
+
+def _bounds(index: Any, size: int, name: str) -> None:
+    outside = index[(index < 0) | (index >= size)]
+    if outside.size:
+        raise OutOfBoundsError(f"index {int(outside.flat[0])} is out of bounds for dimension with size {size}",
+                               location=caller(), help=f"{name} takes indices from 0 on")  # fmt: skip
+
+
+def index_select(input: Any, dim: int, index: Any) -> Any:
+    """Places of one axis, in another order."""
+    along = axis_of(dim, len(input.sizes))
+    known = np.array(index.array()).reshape(-1)
+    _bounds(known, input.sizes[along], "index_select")
+    return record("IndexSelectBackward0", lambda b, x: indexing.take(b, x, known, along), input)
+
+
+def masked_select(input: Any, mask: Any) -> Any:
+    """The elements where a mask holds, in one axis."""
+    known = np.broadcast_to(mask.array(), input.sizes)
+    return record("MaskedSelectBackward0", lambda b, x: indexing.get(b, x, (known,)), input)
+
+
+def masked_fill(input: Any, mask: Any, value: Any) -> Any:
+    """`value` where a mask holds, else the input."""
+    number = value.item() if isinstance(value, TensorBase) else value
+
+    def rule(b: Builder, x: Value) -> Value:
+        chosen = fit(b, mask.value, dtypes.boolean, x.type.shape)
+        return b.value(Select(), chosen, fit(b, number, x.type.dtype, x.type.shape), x)
+
+    return record("MaskedFillBackward0", rule, input)
