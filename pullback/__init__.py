@@ -1,4 +1,5 @@
 """pullback: a compiler for gradients of plain NumPy functions and define-by-run Tensors."""
+from pullback import autograd, nn
 from pullback.api import (
     CompiledFunction,
     compile_grad,
@@ -17,10 +18,12 @@ from pullback.api import (
 )
 from pullback.config import config
 from pullback.errors import PullbackError
+from pullback.tensors import *  # noqa: F403
+from pullback.tensors import __all__ as _tensor_names
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CompiledFunction", "PullbackError", "compile_grad", "config", "grad", "gradcheck", "hessian", "hvp", "jacfwd",
-    "jacobian", "jacrev", "jvp", "linearize", "stop_gradient", "value_and_grad", "vjp",
+    "jacobian", "jacrev", "jvp", "linearize", "stop_gradient", "value_and_grad", "vjp", "autograd", "nn", *_tensor_names,
 ]  # fmt: skip

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from pullback.errors import AutogradError
 from pullback.ir.ad.build import DerivativeBuilder
 from pullback.ir.ad.reverse import pull_back
@@ -245,6 +247,10 @@ class Backward:
     def wrap(self, value: Value) -> TensorBase:
         """A gradient as a tensor."""
         return self._kind.of_value(value)
+
+    def zeros(self, sizes: tuple[int, ...], kind: Any) -> TensorBase:
+        """A gradient of zeros."""
+        return self._kind.of_array(np.zeros(sizes, kind.numpy))
 
     def recorded(self, value: Value, node: Node, number: int) -> TensorBase:
         """A gradient as a tensor that `node` made."""

@@ -146,7 +146,6 @@ def _collect(wanted: Sequence[Value]) -> _Graph:
         if value.contents.array is not None or owner is None:
             inputs[value] = None
         elif owner not in seen:
-            seen.add(owner)
             stack.append((owner, False))
 
     for value in wanted:
@@ -156,6 +155,9 @@ def _collect(wanted: Sequence[Value]) -> _Graph:
             if ready:
                 operations.append(operation)
                 continue
+            if operation in seen:
+                continue
+            seen.add(operation)
             stack.append((operation, True))
             for operand in _reads(operation):
                 visit(operand)

@@ -1,13 +1,14 @@
 """`Tensor`: PyTorch's tensor by name and by print, recorded into the IR and run when it is looked at."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+import warnings
 from math import prod
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
+from weakref import ref
 
 import numpy as np
 
-from pullback import dtypes
 from pullback.errors import ArgumentError, AutogradError
 from pullback.ir.ops.arithmetic import Cast
 from pullback.location import caller
@@ -18,7 +19,6 @@ from pullback.tracer import tensor_reduction as rd
 from pullback.tracer import tensor_shape as sh
 from pullback.tracer.autograd import Hook, Node, RemovableHandle
 from pullback.tracer.backward import run_backward
-from pullback.tracer.deferred import Waiting
 from pullback.tracer.storage import Version
 from pullback.tracer.tensor_base import TensorBase, record, write_recorded
 from pullback.tracer.tensor_dtype import BY_KIND, Size, TensorDType
@@ -27,6 +27,13 @@ from pullback.tracer.tensor_dtype import float64 as double
 from pullback.tracer.tensor_dtype import int32, int64
 from pullback.tracer.tensor_dtype import bool_ as boolean
 from pullback.tracer.tensor_text import tensor_text
+
+
+# Inside the class these names are methods.
+Bool: TypeAlias = bool
+Int: TypeAlias = int
+Float: TypeAlias = float
+Number: TypeAlias = "bool | int | float"
 
 
 class Tensor(TensorBase):
@@ -40,7 +47,7 @@ class Tensor(TensorBase):
     def shape(self) -> Size:
         return Size(self.sizes)
 
-    def size(self, dim: int | None = None) -> Any:
+    def size(self, dim: Int | None = None) -> Any:
         """All sizes, or that of one axis."""
         return Size(self.sizes) if dim is None else self.sizes[sh.axis_of(dim, len(self.sizes))]
 
@@ -49,59 +56,55 @@ class Tensor(TensorBase):
         return BY_KIND[self.dtype_]
 
     @property
-    def ndim(self) -> int:
+    def ndim(self) -> Int:
         return len(self.sizes)
 
-    def dim(self) -> int:
+    def dim(self) -> Int:
         """Number of axes."""
         return len(self.sizes)
 
-    def numel(self) -> int:
+    def numel(self) -> Int:
         """Number of elements."""
         return prod(self.sizes)
 
     nelement = numel
 
-    def element_size(self) -> int:
+    def element_size(self) -> Int:
         """Bytes an element."""
         return self.dtype_.itemsize
 
     @property
-    def nbytes(self) -> int:
+    def nbytes(self) -> Int:
         return self.numel() * self.dtype_.itemsize
 
     @property
-    def itemsize(self) -> int:
+    def itemsize(self) -> Int:
         return self.dtype_.itemsize
 
-    def stride(self, dim: int | None = None) -> Any:
+    def stride(self, dim: Int | None = None) -> Any:
         """Elements between neighbours along each axis."""
         strides = self._layout.strides
         return strides if dim is None else strides[sh.axis_of(dim, len(strides))]
 
-    def storage_offset(self) -> int:
+    def storage_offset(self) -> Int:
         """Where in its storage it begins, in elements."""
         return self._layout.offset
 
-    def is_contiguous(self) -> bool:
+    def is_contiguous(self) -> Bool:
         return self._layout.is_contiguous
 
-    def is_floating_point(self) -> bool:
+    def is_floating_point(self) -> Bool:
         return self.dtype_.is_float
 
     @property
-    def _version_count(self) -> int:
-        return self._version.count
+    def _version(self) -> Int:
+        return self._counter.count
 
-    def __getattr__(self, name: str) -> Any:
-        # `_version` is a slot of ours; PyTorch's attribute of that name is its count.
-        raise AttributeError(f"'Tensor' object has no attribute '{name}'")
-
-    def data_ptr(self) -> int:
+    def data_ptr(self) -> Int:
         """The address of the first element."""
         return int(self.exposed().__array_interface__["data"][0])
 
-    def __len__(self) -> int:
+    def __len__(self) -> Int:
         if not self.sizes:
             raise ArgumentError("len() of a 0-d tensor", location=caller())
         return self.sizes[0]
@@ -113,22 +116,22 @@ class Tensor(TensorBase):
     def __format__(self, specification: str) -> str:
         return format(self.item(), specification) if not self.sizes else object.__format__(self, specification)
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> Int:
         return id(self)
 
     # Looking at elements
 
-    def item(self) -> bool | int | float:
+    def item(self) -> Number:
         """The only element. Raises: AutogradError where there are more."""
         if self.numel() != 1:
             raise AutogradError(f"a Tensor with {self.numel()} elements cannot be converted to Scalar", location=caller())
-        return cast("bool | int | float", self.array().reshape(()).item())
+        return cast("Number", self.array().reshape(()).item())
 
     def tolist(self) -> Any:
         """Nested lists of the elements."""
         return self.array().tolist()
 
-    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
+    def numpy(self, *, force: Bool = False) -> np.ndarray[Any, Any]:
         """The memory as an array that shares it. Raises: AutogradError for a tensor that requires grad."""
         if self.needs_grad:
             if force:
@@ -137,7 +140,7 @@ class Tensor(TensorBase):
                                 location=caller())  # fmt: skip
         return self.exposed()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+    def __array__(self, dtype: Any = None, copy: Bool | None = None) -> np.ndarray[Any, Any]:
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
             if copy is False:
@@ -145,20 +148,20 @@ class Tensor(TensorBase):
             return array.astype(dtype)
         return array.copy() if copy else array
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> Bool:
         if self.numel() > 1:
-            raise AutogradError(f"Boolean value of Tensor with more than one value is ambiguous", location=caller())
+            raise AutogradError("Boolean value of Tensor with more than one value is ambiguous", location=caller())
         if self.numel() == 0:
             raise AutogradError("Boolean value of Tensor with no values is ambiguous", location=caller())
         return bool(self.item())
 
-    def __float__(self) -> float:
+    def __float__(self) -> Float:
         return float(self.item())
 
-    def __int__(self) -> int:
+    def __int__(self) -> Int:
         return int(self.item())
 
-    def __index__(self) -> int:
+    def __index__(self) -> Int:
         if self.dtype_.is_float or self.numel() != 1:
             raise ArgumentError("only integer tensors of a single element can be converted to an index", location=caller())
         return int(self.item())
@@ -168,29 +171,29 @@ class Tensor(TensorBase):
             raise ArgumentError("iteration over a 0-d tensor", location=caller())
         return iter(sh.unbind(self))
 
-    def __contains__(self, element: Any) -> bool:
+    def __contains__(self, element: Any) -> Bool:
         return bool(np.any(self.array() == (element.array() if isinstance(element, TensorBase) else element)))
 
     def __dlpack__(self, **keywords: Any) -> Any:
         return self.numpy().__dlpack__(**keywords)
 
-    def __dlpack_device__(self) -> tuple[int, int]:
+    def __dlpack_device__(self) -> tuple[Int, Int]:
         return (1, 0)
 
-    def __buffer__(self, flags: int) -> memoryview:
+    def __buffer__(self, flags: Int) -> memoryview:
         return memoryview(self.numpy())
 
     # The graph
 
     @property
-    def requires_grad(self) -> bool:
+    def requires_grad(self) -> Bool:
         return self.needs_grad
 
     @requires_grad.setter
-    def requires_grad(self, wanted: bool) -> None:
+    def requires_grad(self, wanted: Bool) -> None:
         self.requires_grad_(wanted)
 
-    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+    def requires_grad_(self, requires_grad: Bool = True) -> Tensor:
         """Ask for (or give up) gradients of this leaf. Raises: AutogradError for integers, or a result."""
         if requires_grad and not self.dtype_.is_float:
             raise AutogradError("only Tensors of floating point dtype can require gradients", location=caller())
@@ -207,18 +210,16 @@ class Tensor(TensorBase):
         return self.node
 
     @property
-    def is_leaf(self) -> bool:
+    def is_leaf(self) -> Bool:
         return self.node is None
 
     @property
-    def output_nr(self) -> int:
+    def output_nr(self) -> Int:
         return self._output_nr
 
     @property
     def grad(self) -> Any:
         if self._grad is None and self.node is not None and not self._retains:
-            import warnings
-
             warnings.warn(
                 "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
                 "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf "
@@ -234,10 +235,10 @@ class Tensor(TensorBase):
                 raise ArgumentError(f"assigned grad expected to be a Tensor or None but got grad of type "
                                     f"{type(gradient).__name__}", location=caller())  # fmt: skip
             if gradient.sizes != self.sizes:
-                raise AutogradError(f"assigned grad has data of a different size", location=caller())
+                raise AutogradError("assigned grad has data of a different size", location=caller())
         self._grad = gradient
 
-    def backward(self, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+    def backward(self, gradient: Any = None, retain_graph: Bool | None = None, create_graph: Bool = False,
                  inputs: Any = None) -> None:  # fmt: skip
         """Add the gradients of this tensor to `grad` of the leaves (or of `inputs`).
 
@@ -248,7 +249,7 @@ class Tensor(TensorBase):
 
     def detach(self) -> Tensor:
         """The same memory, outside of the graph."""
-        return self._aliased(self._version)
+        return self._aliased(self._counter)
 
     def detach_(self) -> Tensor:
         """Leave the graph."""
@@ -278,8 +279,6 @@ class Tensor(TensorBase):
         if node is None or self._retains:
             return
         self._retains = True
-        from weakref import ref
-
         itself = ref(self)
 
         def keep(gradient: Any) -> None:
@@ -291,7 +290,7 @@ class Tensor(TensorBase):
         node.hooks_of(self._output_nr).append(keep)
 
     @property
-    def retains_grad(self) -> bool:
+    def retains_grad(self) -> Bool:
         return self._retains
 
     def register_hook(self, hook: Hook) -> RemovableHandle:
@@ -394,7 +393,7 @@ class Tensor(TensorBase):
 
     # Dtypes
 
-    def to(self, *args: Any, dtype: Any = None, copy: bool = False, **options: Any) -> Any:
+    def to(self, *args: Any, dtype: Any = None, copy: Bool = False, **options: Any) -> Any:
         """The same in another dtype (``to(float64)``, ``to(other_tensor)``); devices are the processor alone."""
         for each in args:
             if isinstance(each, TensorDType):
@@ -449,10 +448,7 @@ class Tensor(TensorBase):
         return ar.written("DivBackward0", ar.emit(ar.a.Div()), self, other)
 
     def pow_(self, exponent: Any) -> Any:
-        return self._become(ar.pow(self.detach() if not self.needs_grad else self, exponent), "PowBackward0", exponent)
-
-    def _become(self, result: Any, name: str, *operands: Any) -> Any:
-        raise NotImplementedError
+        return ar.written("PowBackward0", ar.emit(ar.a.Pow()), self, exponent)
 
     def copy_(self, src: Any, non_blocking: Any = False) -> Any:
         """Take over the elements of another tensor."""
@@ -472,11 +468,3 @@ class Tensor(TensorBase):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **named: Any) -> Any:
         return NotImplemented
-
-
-def sequence_of(values: Sequence[Any]) -> list[Any]:
-    """Tensors of a sequence or one tensor alone."""
-    return [values] if isinstance(values, TensorBase) else list(values)
-
-
-assert dtypes and Waiting

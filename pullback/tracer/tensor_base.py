@@ -35,7 +35,7 @@ class TensorBase:
 
     __slots__ = (
         "__weakref__", "_accumulator", "_base", "_chain", "_grad", "_grad_fn", "_hooks", "_layout", "_output_nr",
-        "_post_hooks", "_read", "_read_at", "_requires_grad", "_retains", "_storage", "_version", "_view_name",
+        "_post_hooks", "_read", "_read_at", "_requires_grad", "_retains", "_storage", "_counter", "_view_name",
         "_view_of", "dtype_",
     )  # fmt: skip
     __array_priority__: ClassVar[float] = 1000.0
@@ -45,7 +45,7 @@ class TensorBase:
     _layout: Layout
     dtype_: DType
     _base: TensorBase | None
-    _version: Version
+    _counter: Version
 
     def __init__(self) -> None:
         raise TypeError("use tensor(data)")
@@ -56,7 +56,7 @@ class TensorBase:
         self._storage = storage
         self._layout = layout
         self.dtype_ = dtype
-        self._version = version
+        self._counter = version
         self._chain = ()
         self._base = None
         self._requires_grad = False
@@ -167,7 +167,7 @@ class TensorBase:
     def overwrite(self, value: Value) -> None:
         """Put other elements in place; the graph is not touched."""
         settle(value)
-        self._version.count += 1
+        self._counter.count += 1
         storage = self._storage
         if storage.array is not None and storage._value is None:
             np.copyto(view_array(storage.array, self._chain), array_of(value))
@@ -225,7 +225,7 @@ def record(name: str, rule: Rule, *operands: TensorBase | None, template: Tensor
         result = b.value(Reshape(result.type.dims), result)
     node = make_node(name, b, operands, values, [result])
     made = kind.of_value(result, node)  # type: ignore[union-attr]
-    node.versions.append((result, made._version, 0, f", which is output 0 of {name},"))
+    node.versions.append((result, made._counter, 0, f", which is output 0 of {name},"))
     return made
 
 
@@ -266,7 +266,7 @@ def make_node(
         edges.append(edge)
         inputs.append(value)
         made_by = "" if edge[0] is None or operand.node is None else f", which is output {edge[1]} of {edge[0].name()},"
-        versions.append((value, operand._version, operand._version.count, made_by))
+        versions.append((value, operand._counter, operand._counter.count, made_by))
     node: Recorded = named(name, Recorded)(tuple(edges), b.operations, inputs, results, versions)
     return node
 
@@ -281,7 +281,7 @@ def take_view(tensor: T, name: str, *ops: ViewOp) -> T:
         assert layout is not None
         layout = layout.through(op)
     assert layout is not None, "the caller checks that a reshape needs no copy"
-    view = tensor._new(tensor._storage, layout, tensor.dtype_, tensor._version)
+    view = tensor._new(tensor._storage, layout, tensor.dtype_, tensor._counter)
     base = tensor if tensor._base is None else tensor._base
     view._chain = (*tensor._chain, *ops)
     if not is_grad_enabled():
@@ -345,7 +345,7 @@ def write_recorded(target: T, name: str, rule: Rule, *operands: TensorBase | Non
         node = make_node(name, b, (target, *operands), values, [result])
         target.overwrite(result)
         target._grad_fn, target._output_nr, target._requires_grad = node, 0, True
-        node.versions.append((result, target._version, target._version.count, f", which is output 0 of {name},"))
+        node.versions.append((result, target._counter, target._counter.count, f", which is output 0 of {name},"))
         return target
     _write_view(target, b, result, values, operands)
     return target
@@ -372,6 +372,6 @@ def _write_view(
         chained.operations.append(operation)
     node = make_node("CopySlices", chained, (base, *operands), [entry, *values[1:]], [new])
     view._storage.write(new)
-    view._version.count += 1
+    view._counter.count += 1
     base._grad_fn, base._output_nr, base._requires_grad = node, 0, True
     view._view_name, view._view_of = "AsStridedBackward0", None

@@ -1,0 +1,351 @@
+"""Losses and activations: PyTorch's ``nn.functional``, as far as it is functions of tensors."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import AutogradError
+from pullback.ir.core import Builder, Value
+from pullback.ir.ops import arithmetic as a
+from pullback.ir.ops import elementary as e
+from pullback.ir.ops import logic as l
+from pullback.ir.ops import reduction as r
+from pullback.location import caller
+from pullback.tracer.semantics import elementwise as s
+from pullback.tracer.semantics import products
+from pullback.tracer.semantics import reductions as sr
+from pullback.tracer.semantics.shapes import transpose
+from pullback.tracer.tensor_arithmetic import apply, as_float, mul, relu, result_dtype, sigmoid, tanh
+from pullback.tracer.tensor_base import record
+from pullback.tracer.tensor_creation import DEFAULT_GENERATOR
+from pullback.tracer.tensor_reduction import log_softmax, logsumexp, softmax
+
+Rule = Callable[..., Value]
+
+
+def reduced(b: Builder, losses: Value, reduction: str) -> Value:
+    """The mean, the sum, or all losses. Raises: AutogradError for another word."""
+    if reduction == "mean":
+        return sr.mean(b, losses)
+    if reduction == "sum":
+        return sr.total(b, losses)
+    if reduction == "none":
+        return losses
+    raise AutogradError(f"{reduction} is not a valid value for reduction", location=caller())
+
+
+def _loss(name: str, pointwise: Rule, same_sizes: bool = False) -> Callable[..., Any]:
+    def loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+        if same_sizes and input.sizes != target.sizes:
+            raise AutogradError(f"Target size (torch.Size({list(target.sizes)})) must be the same as input size "
+                                f"(torch.Size({list(input.sizes)}))", location=caller())  # fmt: skip
+        return apply(name, lambda b, x, y: reduced(b, pointwise(b, x, y), reduction), (input, target),
+                     as_float(result_dtype((input, target))))  # fmt: skip
+
+    return loss
+
+
+def _squared(b: Builder, x: Value, y: Value) -> Value:
+    rest = b.value(a.Sub(), x, y)
+    return b.value(a.Mul(), rest, rest)
+
+
+def _distance(b: Builder, x: Value, y: Value) -> Value:
+    return b.value(a.Abs(), b.value(a.Sub(), x, y))
+
+
+def _bent(b: Builder, x: Value, y: Value, beta: float, scale: float) -> Value:
+    """d²/2 up to `beta`, then beta * (d - beta/2), all times `scale`."""
+    size = _distance(b, x, y)
+    near = s.mul(b, s.mul(b, size, size), 0.5 * scale)
+    far = s.mul(b, s.sub(b, size, 0.5 * beta), beta * scale)
+    return s.where(b, s.apply(b, l.Less(), size, beta), near, far)
+
+
+mse_loss = _loss("MseLossBackward0", _squared)
+l1_loss = _loss("MeanBackward0", _distance)
+
+
+def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
+    """Squared near 0 (over 2 beta), linear beyond beta."""
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    return _loss("SmoothL1LossBackward0", lambda b, x, y: _bent(b, x, y, beta, 1.0 / beta))(input, target, reduction)
+
+
+def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
+    """Half the square near 0, linear beyond delta."""
+    return _loss("HuberLossBackward0", lambda b, x, y: _bent(b, x, y, delta, 1.0))(input, target, reduction)
+
+
+def _soft_cross_entropy(b: Builder, x: Value, y: Value) -> Value:
+    """softplus(x) - x * y: the logistic loss without overflow."""
+    return b.value(a.Sub(), b.value(e.Softplus(), x), b.value(a.Mul(), x, y))
+
+
+def binary_cross_entropy_with_logits(
+    input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+) -> Any:
+    """The logistic loss of logits and targets in [0, 1]. Raises: AutogradError for sizes that differ."""
+    if input.sizes != target.sizes:
+        raise AutogradError(f"Target size ({_size(target)}) must be the same as input size ({_size(input)})", location=caller())
+    operands = [input, target, *(each for each in (weight, pos_weight) if each is not None)]
+
+    def rule(b: Builder, x: Value, y: Value, *weights: Value) -> Value:
+        left = list(weights)
+        factor = left.pop(0) if weight is not None else None
+        if pos_weight is None:
+            losses = _soft_cross_entropy(b, x, y)
+        else:
+            scale = s.add(b, s.mul(b, s.sub(b, left.pop(0), 1.0), y), 1.0)
+            rest = s.mul(b, s.sub(b, 1.0, y), x)
+            losses = s.add(b, rest, s.mul(b, scale, b.value(e.Softplus(), s.negative(b, x))))
+        return reduced(b, losses if factor is None else s.mul(b, losses, factor), reduction)
+
+    return apply("BinaryCrossEntropyWithLogitsBackward0", rule, operands, as_float(result_dtype(operands)))
+
+
+def _size(input: Any) -> str:
+    return f"torch.Size({list(input.sizes)})"
+
+
+def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+    """-(y log x + (1 - y) log(1 - x)), the logarithms kept above -100 as PyTorch does."""
+    if input.sizes != target.sizes:
+        raise AutogradError(f"Using a target size ({_size(target)}) that is different to the input size ({_size(input)}) is "
+                            "deprecated. Please ensure they have the same size.", location=caller())  # fmt: skip
+
+    def bounded(b: Builder, x: Value) -> Value:
+        value = b.value(e.Log(), x)
+        return s.where(b, s.apply(b, l.Less(), value, -100.0), -100.0, value)
+
+    def rule(b: Builder, x: Value, y: Value, *weights: Value) -> Value:
+        hit = s.mul(b, y, bounded(b, x))
+        miss = s.mul(b, s.sub(b, 1.0, y), bounded(b, s.sub(b, 1.0, x)))
+        losses = s.negative(b, s.add(b, hit, miss))
+        return reduced(b, s.mul(b, losses, weights[0]) if weights else losses, reduction)
+
+    operands = [input, target] if weight is None else [input, target, weight]
+    return apply("BinaryCrossEntropyBackward0", rule, operands, as_float(result_dtype(operands)))
+
+
+def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = None, ignore_index: int = -100,
+             reduce: Any = None, reduction: str = "mean") -> Any:  # fmt: skip
+    """Minus the log probability of each target class: ``(f[n, c, ...], i64[n, ...])``, or ``(f[c], i64[])``."""
+    classes = input.sizes[1 if len(input.sizes) > 1 else 0]
+    chosen = np.array(target.array())
+    kept = chosen != ignore_index
+    outside = chosen[kept & ((chosen < 0) | (chosen >= classes))]
+    if outside.size:
+        raise AutogradError(f"Target {int(outside.flat[0])} is out of bounds.", location=caller(),
+                            help=f"classes go from 0 to {classes - 1}")  # fmt: skip
+    if len(input.sizes) > 1 and input.sizes[0] != (target.sizes or (1,))[0]:
+        raise AutogradError(f"Expected input batch_size ({input.sizes[0]}) to match target batch_size "
+                            f"({(target.sizes or (1,))[0]}).", location=caller())  # fmt: skip
+    scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
+    one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
+    factors = input.of_array(np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy)))
+    axis = 1 if len(input.sizes) > 1 else 0
+
+    def rule(b: Builder, x: Value, picked: Value) -> Value:
+        # A class not asked for contributes nothing, even where its probability is 0.
+        chosen_here = s.apply(b, l.NotEqual(), picked, 0.0)
+        losses = s.mul(b, s.where(b, chosen_here, x, 0.0), picked)
+        each = sr.reduce(b, r.ReduceSum, losses, axis, False)
+        if reduction == "mean":
+            total = s.cast(b, sr.total(b, picked), x.type.dtype)
+            return s.div(b, sr.total(b, each), s.negative(b, total))
+        return reduced(b, each, reduction)
+
+    return record("NllLossBackward0", lambda b, x: rule(b, x, factors.value), input)
+
+
+def _one_hot(chosen: Any, classes: int, dtype: Any) -> Any:
+    hot = np.eye(classes, dtype=dtype)[chosen]
+    return np.moveaxis(hot, -1, 1) if chosen.ndim > 1 else hot
+
+
+def _expanded(scale: Any, rank: int) -> Any:
+    return scale if rank == 1 else np.expand_dims(scale, 1)
+
+
+def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any = None, ignore_index: int = -100,
+                  reduce: Any = None, reduction: str = "mean", label_smoothing: float = 0.0) -> Any:  # fmt: skip
+    """Of logits with class numbers, or with a probability per class."""
+    axis = 1 if len(input.sizes) > 1 else 0
+    if target.dtype_.is_float:
+        smooth = target if label_smoothing == 0 else target * (1 - label_smoothing) + label_smoothing / input.sizes[axis]
+        losses = mul(mul(log_softmax(input, axis), smooth if weight is None else mul(smooth, weight)), -1).sum(axis)
+        count = input.numel() // input.sizes[axis]
+        return losses if reduction == "none" else losses.sum() / (count if reduction == "mean" else 1)
+    plain = nll_loss(log_softmax(input, axis), target, weight, None, ignore_index, None, reduction)
+    if label_smoothing == 0:
+        return plain
+    even = log_softmax(input, axis).mean(axis)
+    spread = -(even if reduction == "none" else even.mean() if reduction == "mean" else even.sum())
+    return plain * (1 - label_smoothing) + spread * label_smoothing
+
+
+def kl_div(input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
+           log_target: bool = False) -> Any:  # fmt: skip
+    """target * (log target - input), 0 where the target is 0."""
+
+    def rule(b: Builder, x: Value, y: Value) -> Value:
+        if log_target:
+            losses = s.mul(b, b.value(e.Exp(), y), s.sub(b, y, x))
+        else:
+            empty = s.apply(b, l.Equal(), y, 0.0)
+            entropy = s.mul(b, y, b.value(e.Log(), s.where(b, empty, 1.0, y)))
+            losses = s.sub(b, entropy, s.mul(b, y, x))
+        if reduction == "batchmean":
+            return s.div(b, sr.total(b, losses), float(losses.type.shape[0]))
+        return reduced(b, losses, reduction)
+
+    return apply("MeanBackward0", rule, (input, target), as_float(result_dtype((input, target))))
+
+
+# Activations
+
+
+def _floats(name: str, rule: Rule) -> Callable[..., Any]:
+    return lambda input: apply(name, rule, (input,), as_float(input.dtype_))
+
+
+def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
+    """x above 0, slope * x below."""
+    rule = lambda b, x: s.where(b, s.apply(b, l.Greater(), x, 0.0), x, s.mul(b, x, negative_slope))  # noqa: E731
+    return apply("LeakyReluBackward0", rule, (input,), input.dtype_)
+
+
+def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+    """x above 0, alpha * (exp(x) - 1) below."""
+
+    def rule(b: Builder, x: Value) -> Value:
+        positive = s.apply(b, l.Greater(), x, 0.0)
+        below = s.mul(b, b.value(e.Expm1(), s.where(b, positive, 0.0, x)), alpha)
+        return s.where(b, positive, x, below)
+
+    return apply("EluBackward0", rule, (input,), input.dtype_)
+
+
+def selu(input: Any, inplace: bool = False) -> Any:
+    """elu with the two constants that keep mean and variance."""
+    return mul(elu(input, 1.6732632423543772), 1.0507009873554805)
+
+
+def _silu(b: Builder, x: Value) -> Value:
+    return s.mul(b, x, b.value(e.Sigmoid(), x))
+
+
+def silu(input: Any, inplace: bool = False) -> Any:
+    """x * sigmoid(x)."""
+    return _floats("SiluBackward0", _silu)(input)
+
+
+def gelu(input: Any, approximate: str = "none") -> Any:
+    """x times the normal distribution's share below x, exactly or by tanh."""
+
+    def exact(b: Builder, x: Value) -> Value:
+        share = s.add(b, b.value(e.Erf(), s.mul(b, x, 0.7071067811865476)), 1.0)
+        return s.mul(b, s.mul(b, x, 0.5), share)
+
+    def by_tanh(b: Builder, x: Value) -> Value:
+        cubed = s.mul(b, s.mul(b, s.mul(b, x, x), x), 0.044715)
+        share = s.add(b, b.value(e.Tanh(), s.mul(b, s.add(b, x, cubed), 0.7978845608028654)), 1.0)
+        return s.mul(b, s.mul(b, x, 0.5), share)
+
+    return _floats("GeluBackward0", by_tanh if approximate == "tanh" else exact)(input)
+
+
+def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """log(1 + exp(beta x)) / beta; linear above the threshold."""
+
+    def rule(b: Builder, x: Value) -> Value:
+        scaled = s.mul(b, x, beta) if beta != 1 else x
+        soft = b.value(e.Softplus(), scaled)
+        soft = s.div(b, soft, beta) if beta != 1 else soft
+        return s.where(b, s.apply(b, l.Greater(), scaled, threshold), x, soft)
+
+    return _floats("SoftplusBackward0", rule)(input)
+
+
+def _log_sigmoid(b: Builder, x: Value) -> Value:
+    return s.negative(b, b.value(e.Softplus(), s.negative(b, x)))
+
+
+logsigmoid = _floats("LogSigmoidBackward0", _log_sigmoid)
+
+
+def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
+    """Between two bounds."""
+    return input.clamp(min_val, max_val)
+
+
+def relu6(input: Any, inplace: bool = False) -> Any:
+    """Between 0 and 6."""
+    return input.clamp(0.0, 6.0)
+
+
+def linear(input: Any, weight: Any, bias: Any = None) -> Any:
+    """input @ weight.T + bias: ``(f[..., k], f[n, k], f[n]) -> f[..., n]``."""
+    if input.sizes[-1] != weight.sizes[-1]:
+        rows = input.numel() // input.sizes[-1] if input.sizes[-1] else 0
+        raise AutogradError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.sizes[-1]} and "
+                            f"{weight.sizes[-1]}x{weight.sizes[0]})", location=caller())  # fmt: skip
+
+    def rule(b: Builder, x: Value, w: Value, *rest: Value) -> Value:
+        product = products.matmul(b, x, transpose(b, w))
+        return s.add(b, product, rest[0]) if rest else product
+
+    name = "MmBackward0" if bias is None else "AddmmBackward0" if len(input.sizes) == 2 else "ViewBackward0"
+    return record(name, rule, *((input, weight) if bias is None else (input, weight, bias)))
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """Elements to 0 with probability p, the others scaled to keep the mean."""
+    if not 0 <= p <= 1:
+        raise AutogradError(f"dropout probability has to be between 0 and 1, but got {p}", location=caller())
+    if not training or p == 0:
+        return input
+    kept = DEFAULT_GENERATOR.stream.random(input.sizes) >= p
+    factor = 0.0 if p == 1 else 1.0 / (1.0 - p)
+    return mul(input, input.of_array(np.asarray(kept * factor, input.dtype_.numpy)))
+
+
+def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
+    """Divided by its p-norm along `dim` (at least eps)."""
+    return input / input.norm(p, dim, True).clamp(min=eps)
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Any:
+    """A 1 at the place that each number names, in int64."""
+    chosen = np.array(tensor.array())
+    classes = int(chosen.max()) + 1 if num_classes < 0 else num_classes
+    return tensor.of_array(np.eye(classes, dtype=np.int64)[chosen])
+
+
+def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Mean 0 and variance 1 over the last axes, then scaled and shifted."""
+    axes = tuple(range(len(input.sizes) - len(tuple(normalized_shape)), len(input.sizes)))
+    given = [each for each in (weight, bias) if each is not None]
+
+    def rule(b: Builder, x: Value, *rest: Value) -> Value:
+        centre = s.sub(b, x, sr.mean(b, x, axes, True))
+        spread = sr.mean(b, s.mul(b, centre, centre), axes, True)
+        result = s.div(b, centre, b.value(e.Sqrt(), s.add(b, spread, eps)))
+        left = list(rest)
+        if weight is not None:
+            result = s.mul(b, result, left.pop(0))
+        return s.add(b, result, left.pop(0)) if bias is not None else result
+
+    return record("NativeLayerNormBackward0", rule, input, *given)
+
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "elu", "gelu", "hardtanh",
+    "huber_loss", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "logsumexp",
+    "mse_loss", "nll_loss", "normalize", "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax",
+    "softplus", "tanh",
+]  # fmt: skip
