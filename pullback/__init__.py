@@ -1,4 +1,5 @@
 """pullback: a compiler for gradients of plain NumPy functions and define-by-run Tensors."""
+
 from pullback import autograd, nn
 from pullback.api import (
     CompiledFunction,

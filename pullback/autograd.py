@@ -1,4 +1,5 @@
 """PyTorch's ``autograd`` by its names: grad, backward, Function, grad modes."""
+
 from pullback.tracer.backward import gradients_of as grad
 from pullback.tracer.backward import run_backward as backward
 from pullback.tracer.grad_function import Function

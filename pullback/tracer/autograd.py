@@ -3,13 +3,14 @@
 A node holds the operations of one recorded step. Its derivative is the IR's own: `pull_back` over those operations,
 emitted into the operations that wait, so that forward and backward run as one function.
 """
+
 from __future__ import annotations
 
 import heapq
 import itertools
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -24,9 +25,6 @@ from pullback.location import caller
 from pullback.tracer.deferred import Waiting
 from pullback.tracer.storage import Version
 
-if TYPE_CHECKING:
-    from pullback.tracer.tensor_base import TensorBase
-
 Edge: TypeAlias = "tuple[Node | None, int]"
 Hook: TypeAlias = Callable[..., Any]
 
@@ -39,6 +37,26 @@ SECOND_BACKWARD = (
 
 _TENSOR_NAMES = {"f32": "FloatTensor", "f64": "DoubleTensor", "i64": "LongTensor", "i32": "IntTensor"}
 _sequence = itertools.count()
+
+
+class Gradient(Protocol):
+    """What going back needs of a tensor."""
+
+    @property
+    def value(self) -> Value: ...
+
+    def edge(self) -> Edge: ...
+
+    @property
+    def needs_grad(self) -> bool: ...
+
+    def accumulate(self, gradient: Any, run: Backward) -> None: ...
+
+    @classmethod
+    def of_value(cls, value: Value, node: Node | None = None, number: int = 0) -> Gradient: ...
+
+    @classmethod
+    def of_array(cls, array: np.ndarray[Any, Any]) -> Gradient: ...
 
 
 class RemovableHandle:
@@ -96,7 +114,7 @@ class Node:
         """Hooks on the gradient of one output: those that a tensor registers."""
         return self._output_hooks.setdefault(output, [])
 
-    def apply(self, run: Backward, gradients: list[TensorBase | None]) -> list[TensorBase | None]:
+    def apply(self, run: Backward, gradients: list[Gradient | None]) -> list[Gradient | None]:
         """Gradients of the inputs from those of the outputs."""
         raise NotImplementedError
 
@@ -117,7 +135,7 @@ class Recorded(Node):
         self.versions = versions
         self._freed = False
 
-    def apply(self, run: Backward, gradients: list[TensorBase | None]) -> list[TensorBase | None]:
+    def apply(self, run: Backward, gradients: list[Gradient | None]) -> list[Gradient | None]:
         if self._freed:
             raise AutogradError(SECOND_BACKWARD, location=caller())
         emitted = run.waiting.operations
@@ -129,7 +147,7 @@ class Recorded(Node):
         found = pull_back(run.builder, self.operations, self.outputs, bars, [self.inputs[place] for place in active])
         reads = self._reads(emitted[start:], found)
         self._check_versions(reads)
-        results: list[TensorBase | None] = [None] * len(self.inputs)
+        results: list[Gradient | None] = [None] * len(self.inputs)
         if run.create_graph:
             made = self._differentiable(run, start, gradients, bars, found)
         else:
@@ -162,10 +180,10 @@ class Recorded(Node):
                 kind = value.type
                 what = f"[torch.{_TENSOR_NAMES[kind.dtype.name]} {list(kind.shape)}]{producer}"
                 raise AutogradError(
-                    f"one of the variables needed for gradient computation has been modified by an inplace operation: "
+                    "one of the variables needed for gradient computation has been modified by an inplace operation: "
                     f"{what} is at version {version.count}; expected version {count} instead. Hint: enable anomaly "
                     "detection to find the operation that failed to compute its gradient, with "
-                    "torch.autograd.set_detect_anomaly(True).", location=caller(),
+                    "torch.autograd.set_detect_anomaly(True, check_nan=False).", location=caller(),
                 )  # fmt: skip
 
     def _release(self, reads: set[Value]) -> None:
@@ -187,15 +205,16 @@ class Recorded(Node):
         self.outputs = [replaced[value] for value in self.outputs]
 
     def _differentiable(
-        self, run: Backward, start: int, gradients: Sequence[TensorBase | None], bars: Sequence[Value | None],
+        self, run: Backward, start: int, gradients: Sequence[Gradient | None], bars: Sequence[Value | None],
         found: Sequence[Value | None],
-    ) -> list[TensorBase | None]:  # fmt: skip
+    ) -> list[Gradient | None]:  # fmt: skip
         """The gradients as tensors that remember where they come from: the inputs and the outputs' gradients."""
         edges, inputs = list(self.next_functions), list(self.inputs)
         for gradient, bar in zip(gradients, bars, strict=True):
             if gradient is not None and bar is not None:
                 edges.append(gradient.edge())
                 inputs.append(bar)
+        flowing = self._flowing(run.waiting.operations[start:], inputs, edges)
         outputs: list[Value] = []
         for value in found:
             if value is not None:
@@ -203,11 +222,24 @@ class Recorded(Node):
         operations = [*self.operations, *run.waiting.operations[start:]]
         node = named("MulBackward0", Recorded)(tuple(edges), operations, inputs, outputs, self.versions)
         numbers = itertools.count()
-        made: list[TensorBase | None] = []
+        made: list[Gradient | None] = []
         for value in found:
             number = next(numbers) if value is not None else 0
-            made.append(None if value is None else run.recorded(outputs[number], node, number))
+            if value is None:
+                made.append(None)
+            elif value in flowing:
+                made.append(run.recorded(outputs[number], node, number))
+            else:
+                made.append(run.wrap(outputs[number]))
         return made
+
+    def _flowing(self, emitted: Sequence[Operation], inputs: Sequence[Value], edges: Sequence[Edge]) -> set[Value]:
+        """Values through which a gradient of the gradients can flow."""
+        flowing = {value for value, (node, _) in zip(inputs, edges, strict=True) if node is not None}
+        for operation in (*self.operations, *emitted):
+            if any(operand in flowing for operand in operation.operands):
+                flowing.update(operation.results)
+        return flowing
 
 
 class AccumulateGrad(Node):
@@ -215,12 +247,12 @@ class AccumulateGrad(Node):
 
     __slots__ = ("variable",)
 
-    def __init__(self, variable: TensorBase) -> None:
+    def __init__(self, variable: Gradient) -> None:
         super().__init__(())
         self.variable = variable
         self.sequence = 1 << 62  # as early as possible
 
-    def apply(self, run: Backward, gradients: list[TensorBase | None]) -> list[TensorBase | None]:
+    def apply(self, run: Backward, gradients: list[Gradient | None]) -> list[Gradient | None]:
         (gradient,) = gradients
         if gradient is not None:
             self.variable.accumulate(gradient, run)
@@ -236,23 +268,23 @@ def named(name: str, base: type[Any]) -> type[Any]:
 class Backward:
     """One walk back through the graph."""
 
-    def __init__(self, root: TensorBase, retain_graph: bool, create_graph: bool) -> None:
+    def __init__(self, root: Gradient, retain_graph: bool, create_graph: bool) -> None:
         self.retain_graph = retain_graph
         self.create_graph = create_graph
         self.waiting = Waiting()
         self.builder = DerivativeBuilder(self.waiting)
         self._kind = type(root)
-        self.accumulated: list[TensorBase] = []
+        self.accumulated: list[Gradient] = []
 
-    def wrap(self, value: Value) -> TensorBase:
+    def wrap(self, value: Value) -> Gradient:
         """A gradient as a tensor."""
         return self._kind.of_value(value)
 
-    def zeros(self, sizes: tuple[int, ...], kind: Any) -> TensorBase:
+    def zeros(self, sizes: tuple[int, ...], kind: Any) -> Gradient:
         """A gradient of zeros."""
         return self._kind.of_array(np.zeros(sizes, kind.numpy))
 
-    def recorded(self, value: Value, node: Node, number: int) -> TensorBase:
+    def recorded(self, value: Value, node: Node, number: int) -> Gradient:
         """A gradient as a tensor that `node` made."""
         return self._kind.of_value(value, node, number)
 
@@ -267,13 +299,13 @@ class Backward:
         copy = self.apart(value)
         return self.builder.masked(copy) if self.builder.is_masked(value) else copy
 
-    def total(self, first: TensorBase, second: TensorBase) -> TensorBase:
+    def total(self, first: Gradient, second: Gradient) -> Gradient:
         """The sum of two gradients of one output."""
         if self.create_graph:
             return first + second  # type: ignore[operator, no-any-return]
         return self.wrap(self.builder.total([first.value, second.value]))
 
-    def hooked(self, hooks: Sequence[Hook], gradient: TensorBase) -> TensorBase:
+    def hooked(self, hooks: Sequence[Hook], gradient: Gradient) -> Gradient:
         """The gradient after a tensor's hooks."""
         for hook in list(hooks):
             changed = hook(gradient)
@@ -316,13 +348,13 @@ def _leading_to(counts: dict[Node, int], wanted: set[Node]) -> set[Node]:
 
 
 def walk_back(
-    run: Backward, roots: Sequence[TensorBase], gradients: Sequence[TensorBase], wanted: Sequence[TensorBase] | None,
+    run: Backward, roots: Sequence[Gradient], gradients: Sequence[Gradient], wanted: Sequence[Gradient] | None,
     accumulate: bool,
-) -> list[TensorBase | None]:  # fmt: skip
+) -> list[Gradient | None]:  # fmt: skip
     """Carry gradients from the roots back; gives those that arrive at `wanted`, or lets all leaves accumulate theirs."""
-    buffers: dict[Node, list[TensorBase | None]] = {}
+    buffers: dict[Node, list[Gradient | None]] = {}
 
-    def deliver(edge: Edge, gradient: TensorBase) -> None:
+    def deliver(edge: Edge, gradient: Gradient) -> None:
         node, number = edge
         assert node is not None
         slots = buffers.setdefault(node, [])
@@ -339,13 +371,13 @@ def walk_back(
         assert node is not None
         captures.setdefault(node, []).append((number, place))
     needed = None if wanted is None else _leading_to(counts, set(captures))
-    captured: list[TensorBase | None] = [None] * len(wanted or ())
+    captured: list[Gradient | None] = [None] * len(wanted or ())
     ready = [(-node.sequence, id(node), node) for node, count in counts.items() if count == 0]
     heapq.heapify(ready)
     while ready:
         _, _, node = heapq.heappop(ready)
         slots = buffers.pop(node, None)
-        results: Sequence[TensorBase | None] = ()
+        results: Sequence[Gradient | None] = ()
         if slots is not None and (needed is None or node in needed):
             results = _visit(run, node, slots, captures.get(node, ()), captured, wanted is None or accumulate,
                              captures.keys() if wanted is not None else None, needed)  # fmt: skip
@@ -363,9 +395,9 @@ def walk_back(
 
 
 def _visit(
-    run: Backward, node: Node, slots: list[TensorBase | None], captures: Sequence[tuple[int, int]],
-    captured: list[TensorBase | None], accumulate: bool, targets: Any, needed: set[Node] | None,
-) -> Sequence[TensorBase | None]:  # fmt: skip
+    run: Backward, node: Node, slots: list[Gradient | None], captures: Sequence[tuple[int, int]],
+    captured: list[Gradient | None], accumulate: bool, targets: Any, needed: set[Node] | None,
+) -> Sequence[Gradient | None]:  # fmt: skip
     """One node: hooks, captures, its derivative."""
     outputs = len(node.outputs) if isinstance(node, Recorded) and node.outputs else len(slots)
     slots.extend([None] * (outputs - len(slots)))

@@ -1,4 +1,5 @@
 """Where going back begins: checks in PyTorch's words, first gradients, and what backward and autograd.grad give."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -43,12 +44,16 @@ def sequence_of(values: Any) -> list[Any]:
     return [values] if isinstance(values, TensorBase) else list(values)
 
 
-def run_backward(
-    roots: Any, gradients: Any, retain_graph: bool | None, create_graph: bool, inputs: Any = None
-) -> None:
+def run_backward(roots: Any, gradients: Any, retain_graph: bool | None, create_graph: bool, inputs: Any = None) -> None:
     """Let the gradients of the roots arrive at all leaves, or at `inputs`."""
     tensors = sequence_of(roots)
-    given = [None] * len(tensors) if gradients is None else [gradients] if isinstance(gradients, TensorBase) else list(gradients)
+    given = (
+        [None] * len(tensors)
+        if gradients is None
+        else [gradients]
+        if isinstance(gradients, TensorBase)
+        else list(gradients)
+    )
     first = first_gradients(tensors, given)
     wanted = None if inputs is None else sequence_of(inputs)
     if wanted is not None and not wanted:

@@ -5,6 +5,7 @@ an array lead, through the operations that compute them, to values that have one
 that comes back (same operations, same types, same results wanted) is recognised by its key: the first time it runs
 operation by operation, from then on as one native function. Both give the same bits.
 """
+
 from __future__ import annotations
 
 from collections import OrderedDict
@@ -17,10 +18,10 @@ import numpy as np
 from pullback.errors import CompileError
 from pullback.ir.clone import copy_region
 from pullback.ir.core import Builder, Function, Op, Operation, Region, Value
+from pullback.ir.ops.arithmetic import Pow
 from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import Control
-from pullback.ir.ops.arithmetic import Pow
 from pullback.ir.ops.elementary import Smooth
 from pullback.ir.ops.reduction import ReduceProd, ReduceSum
 from pullback.ir.passes.algebra import algebra
@@ -263,7 +264,9 @@ class Engine:
         """One operation: by NumPy where that gives the bits that native code gives, else by native code of its own."""
         op = operation.op
         if isinstance(op, Control):
-            return self.compile(_Graph([operation], list(dict.fromkeys(reads)), list(operation.results)).function())(operands)
+            return self.compile(_Graph([operation], list(dict.fromkeys(reads)), list(operation.results)).function())(
+                operands
+            )
         if _is_exact(op):
             return [np.asarray(each) for each in op.evaluate(*operands)]
         key = (op, tuple([operand.type for operand in operation.operands]))

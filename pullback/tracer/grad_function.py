@@ -1,4 +1,5 @@
 """`Function`: a step whose forward and backward the user writes, as PyTorch's ``autograd.Function``."""
+
 from __future__ import annotations
 
 import inspect
@@ -7,7 +8,7 @@ from typing import Any
 
 from pullback.errors import AutogradError
 from pullback.location import caller
-from pullback.tracer.autograd import SECOND_BACKWARD, Backward, Edge, Node, named
+from pullback.tracer.autograd import SECOND_BACKWARD, Backward, Edge, Gradient, Node, named
 from pullback.tracer.grad_mode import _Mode, is_grad_enabled
 from pullback.tracer.storage import Version
 from pullback.tracer.tensor_base import TensorBase
@@ -66,7 +67,7 @@ class FunctionNode(Node):
         """Whether a gradient that nobody gave arrives as zeros (True) or as None."""
         self._materialize = value
 
-    def apply(self, run: Backward, gradients: list[TensorBase | None]) -> list[TensorBase | None]:
+    def apply(self, run: Backward, gradients: list[Gradient | None]) -> list[Gradient | None]:
         if self._freed:
             raise AutogradError(SECOND_BACKWARD, location=caller())
         given: list[Any] = []

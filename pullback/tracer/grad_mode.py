@@ -1,4 +1,5 @@
 """Whether operations on tensors are recorded for derivatives here: no_grad, enable_grad, set_grad_enabled."""
+
 from __future__ import annotations
 
 import functools

@@ -4,6 +4,7 @@ A storage is *functional* as long as nobody outside has its memory: writing give
 the old one keeps that. Once its memory is handed out (`numpy()`, `from_numpy`, DLPack) it is *exposed*: the array is
 the truth, reads take a copy and writes go through at once.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from pullback.ir.ops.logic import Select
 from pullback.ir.ops.reduction import Broadcast
 from pullback.ir.ops.shape import Assemble, Reshape, Slice, Transpose, window
 from pullback.ir.types import Shape
-
 from pullback.tracer.deferred import array_of, known
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
@@ -202,5 +202,3 @@ def _replaced(
     inside = b.value(Assemble(kind.shape, (starts,), (steps,)), yes)
     placed = b.value(Assemble(kind.shape, (starts,), (steps,)), new)
     return b.value(Select(), inside, placed, below)
-
-

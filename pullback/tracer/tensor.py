@@ -1,15 +1,17 @@
 """`Tensor`: PyTorch's tensor by name and by print, recorded into the IR and run when it is looked at."""
+
 from __future__ import annotations
 
-from collections.abc import Iterator
 import warnings
+from collections.abc import Iterator
 from math import prod
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 from weakref import ref
 
 import numpy as np
 
 from pullback.errors import ArgumentError, AutogradError
+from pullback.ir.ops import arithmetic
 from pullback.ir.ops.arithmetic import Cast
 from pullback.location import caller
 from pullback.tracer import tensor_arithmetic as ar
@@ -21,13 +23,11 @@ from pullback.tracer.autograd import Hook, Node, RemovableHandle
 from pullback.tracer.backward import run_backward
 from pullback.tracer.storage import Version
 from pullback.tracer.tensor_base import TensorBase, record, write_recorded
-from pullback.tracer.tensor_dtype import BY_KIND, Size, TensorDType
+from pullback.tracer.tensor_dtype import BY_KIND, Size, TensorDType, int32, int64
+from pullback.tracer.tensor_dtype import bool_ as boolean
 from pullback.tracer.tensor_dtype import float32 as single
 from pullback.tracer.tensor_dtype import float64 as double
-from pullback.tracer.tensor_dtype import int32, int64
-from pullback.tracer.tensor_dtype import bool_ as boolean
 from pullback.tracer.tensor_text import tensor_text
-
 
 # Inside the class these names are methods.
 Bool: TypeAlias = bool
@@ -111,7 +111,9 @@ class Tensor(TensorBase):
 
     def __repr__(self) -> str:
         node = self.node
-        return tensor_text(self.array(), requires_grad=self.needs_grad, grad_fn_name=None if node is None else node.name())
+        return tensor_text(
+            self.array(), requires_grad=self.needs_grad, grad_fn_name=None if node is None else node.name()
+        )
 
     def __format__(self, specification: str) -> str:
         return format(self.item(), specification) if not self.sizes else object.__format__(self, specification)
@@ -120,12 +122,6 @@ class Tensor(TensorBase):
         return id(self)
 
     # Looking at elements
-
-    def item(self) -> Number:
-        """The only element. Raises: AutogradError where there are more."""
-        if self.numel() != 1:
-            raise AutogradError(f"a Tensor with {self.numel()} elements cannot be converted to Scalar", location=caller())
-        return cast("Number", self.array().reshape(()).item())
 
     def tolist(self) -> Any:
         """Nested lists of the elements."""
@@ -163,7 +159,9 @@ class Tensor(TensorBase):
 
     def __index__(self) -> Int:
         if self.dtype_.is_float or self.numel() != 1:
-            raise ArgumentError("only integer tensors of a single element can be converted to an index", location=caller())
+            raise ArgumentError(
+                "only integer tensors of a single element can be converted to an index", location=caller()
+            )
         return int(self.item())
 
     def __iter__(self) -> Iterator[Any]:
@@ -181,7 +179,7 @@ class Tensor(TensorBase):
         return (1, 0)
 
     def __buffer__(self, flags: Int) -> memoryview:
-        return memoryview(self.numpy())
+        return memoryview(self.numpy())  # type: ignore[arg-type]
 
     # The graph
 
@@ -269,7 +267,12 @@ class Tensor(TensorBase):
 
     @data.setter
     def data(self, other: Tensor) -> None:
-        self._storage, self._chain, self._layout, self.dtype_ = other._storage, other._chain, other._layout, other.dtype_
+        self._storage, self._chain, self._layout, self.dtype_ = (
+            other._storage,
+            other._chain,
+            other._layout,
+            other.dtype_,
+        )
 
     def retain_grad(self) -> None:
         """Keep the gradient of a tensor that is no leaf."""
@@ -285,7 +288,7 @@ class Tensor(TensorBase):
             tensor = itself()
             if tensor is not None:
                 before = tensor._grad
-                tensor._grad = gradient.clone() if before is None else before + gradient  # type: ignore[operator]
+                tensor._grad = gradient.clone() if before is None else before + gradient
 
         node.hooks_of(self._output_nr).append(keep)
 
@@ -308,7 +311,9 @@ class Tensor(TensorBase):
     def register_post_accumulate_grad_hook(self, hook: Hook) -> RemovableHandle:
         """Call ``hook(tensor)`` once this leaf's gradient is complete."""
         if self.node is not None:
-            raise AutogradError("post accumulate grad hooks cannot be registered on non-leaf tensors", location=caller())
+            raise AutogradError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors", location=caller()
+            )
         self._post_hooks = hooks = self._post_hooks if self._post_hooks is not None else []
         hooks.append(hook)
         return RemovableHandle(hooks, hook)
@@ -375,8 +380,8 @@ class Tensor(TensorBase):
     view_as, reshape_as, swapaxes, swapdims = sh.view_as, sh.reshape_as, sh.transpose, sh.transpose
     squeeze, unsqueeze, expand, expand_as, broadcast_to, narrow = (
         sh.squeeze, sh.unsqueeze, sh.expand, sh.expand_as, sh.broadcast_to, sh.narrow)  # fmt: skip
-    select, split, chunk, unbind, diagonal, clone, contiguous, repeat, flip, roll = (
-        sh.select, sh.split, sh.chunk, sh.unbind, sh.diagonal, sh.clone, sh.contiguous, sh.repeat, sh.flip, sh.roll)  # fmt: skip
+    select, split, chunk, unbind, diagonal = sh.select, sh.split, sh.chunk, sh.unbind, sh.diagonal
+    clone, contiguous, repeat, flip, roll = sh.clone, sh.contiguous, sh.repeat, sh.flip, sh.roll
     gather, index_select, masked_select, masked_fill = ix.gather, ix.index_select, ix.masked_select, ix.masked_fill
 
     @property
@@ -401,7 +406,9 @@ class Tensor(TensorBase):
             elif isinstance(each, TensorBase):
                 dtype = BY_KIND[each.dtype_]
             elif str(each) != "cpu":
-                raise ArgumentError(f"there is no device {each}: tensors live in the processor's memory", location=caller())
+                raise ArgumentError(
+                    f"there is no device {each}: tensors live in the processor's memory", location=caller()
+                )
         if dtype is None or dtype.kind == self.dtype_:
             return sh.clone(self) if copy else self
         kind = dtype.kind
@@ -436,7 +443,7 @@ class Tensor(TensorBase):
         return ar.written("AddBackward0", ar._add, self, ar.scaled(ar.checked(other, self), alpha))
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
-        return ar.written("SubBackward0", ar.emit(ar.a.Sub()), self, ar.scaled(ar.checked(other, self), alpha))
+        return ar.written("SubBackward0", ar.emit(arithmetic.Sub()), self, ar.scaled(ar.checked(other, self), alpha))
 
     def mul_(self, other: Any) -> Any:
         return ar.written("MulBackward0", ar._mul, self, other)
@@ -445,10 +452,10 @@ class Tensor(TensorBase):
         if not self.dtype_.is_float:
             raise AutogradError("result type Float can't be cast to the desired output type "
                                 f"{ar._WORDS[self.dtype_.name]}", location=caller())  # fmt: skip
-        return ar.written("DivBackward0", ar.emit(ar.a.Div()), self, other)
+        return ar.written("DivBackward0", ar.emit(arithmetic.Div()), self, other)
 
     def pow_(self, exponent: Any) -> Any:
-        return ar.written("PowBackward0", ar.emit(ar.a.Pow()), self, exponent)
+        return ar.written("PowBackward0", ar.emit(arithmetic.Pow()), self, exponent)
 
     def copy_(self, src: Any, non_blocking: Any = False) -> Any:
         """Take over the elements of another tensor."""
@@ -456,7 +463,9 @@ class Tensor(TensorBase):
 
     def fill_(self, value: Any) -> Any:
         """Every element the same."""
-        return write_recorded(self, "FillBackward0", ix._copied(value), *([value] if isinstance(value, TensorBase) else []))
+        return write_recorded(
+            self, "FillBackward0", ix._copied(value), *([value] if isinstance(value, TensorBase) else [])
+        )
 
     def zero_(self) -> Any:
         """Every element 0."""

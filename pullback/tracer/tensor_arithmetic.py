@@ -1,4 +1,5 @@
 """Elementwise operations on tensors, with PyTorch's promotion: numbers are weakest, then tensors without axes."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -70,9 +71,8 @@ def checked(operand: Any, tensor: TensorBase, name: str = "") -> Operand:
     """An operand as a tensor or a Python number. Raises: ArgumentError for anything else."""
     if isinstance(operand, TensorBase | bool | int | float):
         return operand
-    if isinstance(operand, np.ndarray | np.generic):
-        if dtypes.from_numpy(operand.dtype) is not None:
-            return tensor.of_array(np.array(operand, order="C")) if operand.ndim else operand.item()  # type: ignore[no-any-return]
+    if isinstance(operand, np.ndarray | np.generic) and dtypes.from_numpy(operand.dtype) is not None:
+        return tensor.of_array(np.array(operand, order="C")) if operand.ndim else operand.item()
     raise ArgumentError(
         f"unsupported operand type(s) for {name}: 'Tensor' and '{type(operand).__name__}'", location=caller(),
         help="operands are tensors, numbers or NumPy arrays",
@@ -122,7 +122,8 @@ def apply(name: str, rule: Callable[..., Value], operands: Sequence[Operand], dt
     def ruled(b: Builder, *values: Value) -> Value:
         remaining = iter(values)
         fitted = [
-            fit(b, next(remaining) if isinstance(operand, TensorBase) else operand, dtype, shape) for operand in operands
+            fit(b, next(remaining) if isinstance(operand, TensorBase) else operand, dtype, shape)
+            for operand in operands
         ]
         return rule(b, *fitted)
 
@@ -424,7 +425,9 @@ def where(condition: Any, input: Any, other: Any) -> Any:
 
     def rule(b: Builder, chosen: Value, *values: Value) -> Value:
         remaining = iter(values)
-        x, y = (fit(b, next(remaining) if isinstance(each, TensorBase) else each, dtype, shape) for each in (input, other))
+        x, y = (
+            fit(b, next(remaining) if isinstance(each, TensorBase) else each, dtype, shape) for each in (input, other)
+        )
         return b.value(l.Select(), fit(b, chosen, dtypes.boolean, shape), x, y)
 
     return record("WhereBackward0", rule, *tensors)
@@ -447,7 +450,9 @@ def written(name: str, rule: Callable[..., Value], target: Any, *others: Any) ->
         return rule(b, *[fit(b, next(remaining) if isinstance(each, TensorBase) else each, dtype, shape)
                          for each in operands])  # fmt: skip
 
-    return write_recorded(target, name, ruled, *[each if isinstance(each, TensorBase) else None for each in operands[1:]])
+    return write_recorded(
+        target, name, ruled, *[each if isinstance(each, TensorBase) else None for each in operands[1:]]
+    )
 
 
 _WORDS = {

@@ -1,4 +1,5 @@
 """What every tensor is: a view of a storage, a place in the graph, and how operations on tensors are recorded."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -34,9 +35,25 @@ class TensorBase:
     """
 
     __slots__ = (
-        "__weakref__", "_accumulator", "_base", "_chain", "_grad", "_grad_fn", "_hooks", "_layout", "_output_nr",
-        "_post_hooks", "_read", "_read_at", "_requires_grad", "_retains", "_storage", "_counter", "_view_name",
-        "_view_of", "dtype_",
+        "__weakref__",
+        "_accumulator",
+        "_base",
+        "_chain",
+        "_counter",
+        "_grad",
+        "_grad_fn",
+        "_hooks",
+        "_layout",
+        "_output_nr",
+        "_post_hooks",
+        "_read",
+        "_read_at",
+        "_requires_grad",
+        "_retains",
+        "_storage",
+        "_view_name",
+        "_view_of",
+        "dtype_",
     )  # fmt: skip
     __array_priority__: ClassVar[float] = 1000.0
 
@@ -46,6 +63,18 @@ class TensorBase:
     dtype_: DType
     _base: TensorBase | None
     _counter: Version
+    _requires_grad: bool
+    _grad: TensorBase | None
+    _grad_fn: Node | None
+    _output_nr: int
+    _accumulator: ReferenceType[AccumulateGrad] | None
+    _hooks: list[Hook] | None
+    _post_hooks: list[Hook] | None
+    _retains: bool
+    _read: Value | None
+    _read_at: int
+    _view_of: tuple[Node | None, int] | None
+    _view_name: str
 
     def __init__(self) -> None:
         raise TypeError("use tensor(data)")
@@ -60,16 +89,16 @@ class TensorBase:
         self._chain = ()
         self._base = None
         self._requires_grad = False
-        self._grad: TensorBase | None = None
-        self._grad_fn: Node | None = None
+        self._grad = None
+        self._grad_fn = None
         self._output_nr = 0
-        self._accumulator: ReferenceType[AccumulateGrad] | None = None
-        self._hooks: list[Hook] | None = None
-        self._post_hooks: list[Hook] | None = None
+        self._accumulator = None
+        self._hooks = None
+        self._post_hooks = None
         self._retains = False
-        self._read: Value | None = None
+        self._read = None
         self._read_at = -1
-        self._view_of: tuple[Node | None, int] | None = None
+        self._view_of = None
         self._view_name = ""
         return self
 
@@ -146,6 +175,13 @@ class TensorBase:
             self._accumulator = ref(accumulator)
         return accumulator, 0
 
+    def item(self) -> bool | int | float:
+        """The only element. Raises: AutogradError where there are more."""
+        array = self.array()
+        if array.size != 1:
+            raise AutogradError(f"a Tensor with {array.size} elements cannot be converted to Scalar", location=caller())
+        return array.reshape(()).item()  # type: ignore[no-any-return]
+
     def accumulate(self, gradient: TensorBase, run: Backward) -> None:
         """Add a gradient to this leaf's."""
         for hook in list(self._hooks or ()):
@@ -201,7 +237,8 @@ def recorded_node(name: str, base: TensorBase, chain: tuple[ViewOp, ...]) -> Nod
     b = Waiting()
     value = base.value
     result = view_value(b, value, chain)
-    return named(name, Recorded)((base.edge(),), b.operations, [value], [result], [])
+    step: Recorded = named(name, Recorded)((base.edge(),), b.operations, [value], [result], [])
+    return step
 
 
 def record(name: str, rule: Rule, *operands: TensorBase | None, template: TensorBase | None = None) -> Any:
@@ -225,7 +262,7 @@ def record(name: str, rule: Rule, *operands: TensorBase | None, template: Tensor
         result = b.value(Reshape(result.type.dims), result)
     node = make_node(name, b, operands, values, [result])
     made = kind.of_value(result, node)  # type: ignore[union-attr]
-    node.versions.append((result, made._counter, 0, f", which is output 0 of {name},"))
+    node.versions.append((result, made._counter, 0, f", which is output 0 of {name.removesuffix(_BACKWARD)},"))
     return made
 
 
@@ -271,6 +308,7 @@ def make_node(
     return node
 
 
+_BACKWARD = "Backward0"
 _NOTHING = known(np.zeros((), np.float32))
 
 
@@ -345,7 +383,8 @@ def write_recorded(target: T, name: str, rule: Rule, *operands: TensorBase | Non
         node = make_node(name, b, (target, *operands), values, [result])
         target.overwrite(result)
         target._grad_fn, target._output_nr, target._requires_grad = node, 0, True
-        node.versions.append((result, target._counter, target._counter.count, f", which is output 0 of {name},"))
+        made_by = f", which is output 0 of {name.removesuffix(_BACKWARD)},"
+        node.versions.append((result, target._counter, target._counter.count, made_by))
         return target
     _write_view(target, b, result, values, operands)
     return target

@@ -1,4 +1,5 @@
 """Making tensors: from data, filled, counted, random."""
+
 from __future__ import annotations
 
 import operator
@@ -30,9 +31,8 @@ def _ready(array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
 
 
 def _sizes(size: tuple[Any, ...]) -> tuple[int, ...]:
-    if len(size) == 1 and isinstance(size[0], list | tuple):
-        size = size[0]
-    return tuple([operator.index(each) for each in size])
+    given = size[0] if len(size) == 1 and isinstance(size[0], list | tuple) else size
+    return tuple([operator.index(each) for each in given])
 
 
 def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -102,7 +102,9 @@ def from_dlpack(source: Any) -> Tensor:
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Every element `fill_value`."""
     kind = _kind(dtype) if dtype is not None else _natural(fill_value)
-    return _ready(np.full(_sizes((size,)) if not isinstance(size, int) else (size,), fill_value, kind.numpy), requires_grad)
+    return _ready(
+        np.full(_sizes((size,)) if not isinstance(size, int) else (size,), fill_value, kind.numpy), requires_grad
+    )
 
 
 def _natural(value: Any) -> DType:
@@ -123,7 +125,7 @@ empty = zeros
 
 
 def _like(input: Any, dtype: Any) -> DType:
-    return input.dtype_ if dtype is None else _kind(dtype)  # type: ignore[no-any-return]
+    return input.dtype_ if dtype is None else _kind(dtype)
 
 
 def zeros_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
@@ -210,16 +212,20 @@ def _stream(generator: Generator | None) -> np.random.Generator:
     return (generator or DEFAULT_GENERATOR).stream
 
 
-def rand(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(
+    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Uniform in [0, 1)."""
     kind = dtypes.f32 if dtype is None else _kind(dtype)
-    return _ready(np.asarray(_stream(generator).random(_sizes(size), kind.numpy)), requires_grad)  # type: ignore[arg-type]
+    return _ready(np.asarray(_stream(generator).random(_sizes(size), kind.numpy)), requires_grad)
 
 
-def randn(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(
+    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Normal with mean 0 and deviation 1."""
     kind = dtypes.f32 if dtype is None else _kind(dtype)
-    return _ready(np.asarray(_stream(generator).standard_normal(_sizes(size), kind.numpy)), requires_grad)  # type: ignore[arg-type]
+    return _ready(np.asarray(_stream(generator).standard_normal(_sizes(size), kind.numpy)), requires_grad)
 
 
 def randint(low: int, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None,
@@ -244,9 +250,9 @@ def bernoulli(input: Any, *, generator: Any = None) -> Tensor:
 
 def normal(mean: Any, std: Any, size: Any = None, *, generator: Any = None) -> Tensor:
     """Normal with the given mean and deviation, numbers or tensors."""
-    plain = [each.array() if isinstance(each, TensorBase) else each for each in (mean, std)]
+    plain: list[Any] = [each.array() if isinstance(each, TensorBase) else each for each in (mean, std)]
     shape = _sizes((size,)) if size is not None else np.broadcast_shapes(*(np.shape(each) for each in plain))
-    return _ready(np.asarray(_stream(generator).normal(*plain, size=shape), np.float32), False)
+    return _ready(np.asarray(_stream(generator).normal(plain[0], plain[1], size=shape), np.float32), False)
 
 
 def _random_like(draw: Any) -> Any:

@@ -1,4 +1,5 @@
 """The dtypes that tensors show, named and printed as PyTorch's: float32, double, long, …"""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

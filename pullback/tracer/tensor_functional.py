@@ -1,4 +1,5 @@
 """Losses and activations: PyTorch's ``nn.functional``, as far as it is functions of tensors."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -90,7 +91,9 @@ def binary_cross_entropy_with_logits(
 ) -> Any:
     """The logistic loss of logits and targets in [0, 1]. Raises: AutogradError for sizes that differ."""
     if input.sizes != target.sizes:
-        raise AutogradError(f"Target size ({_size(target)}) must be the same as input size ({_size(input)})", location=caller())
+        raise AutogradError(
+            f"Target size ({_size(target)}) must be the same as input size ({_size(input)})", location=caller()
+        )
     operands = [input, target, *(each for each in (weight, pos_weight) if each is not None)]
 
     def rule(b: Builder, x: Value, y: Value, *weights: Value) -> Value:
@@ -176,7 +179,9 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any
     """Of logits with class numbers, or with a probability per class."""
     axis = 1 if len(input.sizes) > 1 else 0
     if target.dtype_.is_float:
-        smooth = target if label_smoothing == 0 else target * (1 - label_smoothing) + label_smoothing / input.sizes[axis]
+        smooth = (
+            target if label_smoothing == 0 else target * (1 - label_smoothing) + label_smoothing / input.sizes[axis]
+        )
         losses = mul(mul(log_softmax(input, axis), smooth if weight is None else mul(smooth, weight)), -1).sum(axis)
         count = input.numel() // input.sizes[axis]
         return losses if reduction == "none" else losses.sum() / (count if reduction == "mean" else 1)

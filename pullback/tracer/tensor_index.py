@@ -1,4 +1,5 @@
 """Reading and writing ``tensor[index]``: views for integers and slices, copies for arrays and masks."""
+
 from __future__ import annotations
 
 import operator
@@ -72,7 +73,9 @@ def _basic(input: Any, parts: list[Any]) -> Any:
             continue
         size = input.sizes[axis]
         if isinstance(part, slice):
-            bounds = slice(*(each.item() if isinstance(each, TensorBase) else each for each in (part.start, part.stop, part.step)))
+            bounds = slice(
+                *(each.item() if isinstance(each, TensorBase) else each for each in (part.start, part.stop, part.step))
+            )
             start, stop, step = bounds.indices(size)
             if step <= 0:
                 raise AutogradError("step must be greater than zero", location=caller())
@@ -100,7 +103,9 @@ def _advanced(parts: list[Any]) -> list[Any]:
     for part in parts:
         if isinstance(part, TensorBase):
             if part.dtype_.is_float:
-                raise OutOfBoundsError("tensors used as indices must be long, int, byte or bool tensors", location=caller())
+                raise OutOfBoundsError(
+                    "tensors used as indices must be long, int, byte or bool tensors", location=caller()
+                )
             # Indices are looked at: what lies outside is an error here and now.
             ready.append(np.array(part.array()))
         elif isinstance(part, bool):
@@ -148,7 +153,12 @@ def put(input: Any, index: Any, value: Any) -> None:
         write_recorded(target, "CopySlices", _copied(other), *_tensors(other))
         return
     ready = _advanced(parts)
-    if len(ready) == 1 and isinstance(ready[0], np.ndarray) and ready[0].dtype == bool and not isinstance(other, TensorBase):
+    if (
+        len(ready) == 1
+        and isinstance(ready[0], np.ndarray)
+        and ready[0].dtype == bool
+        and not isinstance(other, TensorBase)
+    ):
         _masked(input, ready[0], other)
         return
     _range_checked(input, ready)
@@ -159,7 +169,9 @@ def put(input: Any, index: Any, value: Any) -> None:
         new = fit(b, values[0] if values else other, x.type.dtype, places.shape)  # type: ignore[arg-type]
         source = np.full(x.type.size, -1)
         source[places.reshape(-1)] = np.arange(places.size)
-        chosen = indexing.get(b, b.value(Reshape((places.size,)), new), (np.maximum(source, 0),)) if places.size else None
+        chosen = (
+            indexing.get(b, b.value(Reshape((places.size,)), new), (np.maximum(source, 0),)) if places.size else None
+        )
         if chosen is None:
             return x
         mask = b.capture((source >= 0).reshape(x.type.shape))
@@ -180,7 +192,9 @@ def _copied(other: Any) -> Any:
             kept = new.type.shape[len(new.type.shape) - len(shape) :]
             if new.type.size == np.prod(kept):
                 new = b.value(Reshape(kept), new)
-        if values and any(size not in (1, wanted) for size, wanted in zip(reversed(new.type.shape), reversed(shape), strict=False)):
+        if values and any(
+            size not in (1, wanted) for size, wanted in zip(reversed(new.type.shape), reversed(shape), strict=False)
+        ):
             raise AutogradError(f"shape mismatch: value tensor of shape {list(new.type.shape)} cannot be broadcast to "
                                 f"indexing result of shape {list(shape)}", location=caller())  # fmt: skip
         return fit(b, new, x.type.dtype, shape)

@@ -1,4 +1,5 @@
 """Products of tensors: matmul in all ranks, mm, mv, dot, bmm, addmm, outer, einsum."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -26,7 +27,9 @@ def matmul(input: Any, other: Any) -> Any:
     """input @ other. Raises: AutogradError for sizes that do not fit, in PyTorch's words."""
     m, n = len(input.sizes), len(other.sizes)
     if m == 0 or n == 0:
-        raise AutogradError(f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D", location=caller())
+        raise AutogradError(
+            f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D", location=caller()
+        )
     _same_dtype(input, other)
     if m == 1 and n == 1:
         return dot(input, other)
@@ -62,7 +65,9 @@ def mv(input: Any, vec: Any) -> Any:
     """A matrix times a vector."""
     _same_dtype(input, vec)
     if len(input.sizes) != 2 or len(vec.sizes) != 1:
-        raise AutogradError(f"vector + matrix @ vector expected, got 1, {len(input.sizes)}, {len(vec.sizes)}", location=caller())
+        raise AutogradError(
+            f"vector + matrix @ vector expected, got 1, {len(input.sizes)}, {len(vec.sizes)}", location=caller()
+        )
     if input.sizes[1] != vec.sizes[0]:
         raise AutogradError(f"size mismatch, got input ({input.sizes[0]}), mat ({input.sizes[0]}x{input.sizes[1]}), "
                             f"vec ({vec.sizes[0]})", location=caller())  # fmt: skip
@@ -72,7 +77,9 @@ def mv(input: Any, vec: Any) -> Any:
 def dot(input: Any, other: Any) -> Any:
     """The sum of products of two vectors."""
     if len(input.sizes) != 1 or len(other.sizes) != 1:
-        raise AutogradError(f"1D tensors expected, but got {len(input.sizes)}D and {len(other.sizes)}D tensors", location=caller())
+        raise AutogradError(
+            f"1D tensors expected, but got {len(input.sizes)}D and {len(other.sizes)}D tensors", location=caller()
+        )
     _same_dtype(input, other)
     if input.sizes != other.sizes:
         raise AutogradError(

@@ -1,4 +1,5 @@
 """Reductions of tensors: sum, mean, max and their kin, with ``dim`` and ``keepdim``."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -59,7 +60,7 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 
 def dtype_of(dtype: Any) -> DType | None:
     """A tensor dtype's element type."""
-    return None if dtype is None else dtype.kind  # type: ignore[no-any-return]
+    return None if dtype is None else dtype.kind
 
 
 def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None,
@@ -222,7 +223,9 @@ def _vector_norm(b: Builder, x: Value, order: float, axes: Axes, keepdim: bool) 
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """log(sum(exp(input))) without overflow."""
     axes = _every(input, axes_of(input, dim))
-    return record("LogsumexpBackward0", lambda b, x: sr.logsumexp(b, s.cast(b, x, as_float(x.type.dtype)), axes, keepdim), input)
+    return record(
+        "LogsumexpBackward0", lambda b, x: sr.logsumexp(b, s.cast(b, x, as_float(x.type.dtype)), axes, keepdim), input
+    )
 
 
 def softmax(input: Any, dim: Any = None, dtype: Any = None) -> Any:
@@ -278,7 +281,7 @@ def trace(input: Any) -> Any:
     """The sum of a matrix's diagonal."""
     if len(input.sizes) != 2:
         raise AutogradError(f"trace: expected a matrix, but got tensor with dim {len(input.sizes)}", location=caller())
-    mask = np.eye(*input.sizes, dtype=bool)
+    mask = np.eye(*input.sizes) > 0
     kind = input.dtype_ if input.dtype_.is_float else dtypes.i64
 
     def rule(b: Any, x: Value) -> Value:

@@ -1,4 +1,5 @@
 """Tensors with other shapes: views that share memory where PyTorch's do, and joins, which copy."""
+
 from __future__ import annotations
 
 import operator
@@ -205,7 +206,9 @@ def select(input: Any, dim: int, index: int) -> Any:
     axis = axis_of(dim, len(input.sizes))
     size = input.sizes[axis]
     if not -size <= index < size:
-        raise OutOfBoundsError(f"index {index} is out of bounds for dimension {axis} with size {size}", location=caller())
+        raise OutOfBoundsError(
+            f"index {index} is out of bounds for dimension {axis} with size {size}", location=caller()
+        )
     rest = (*input.sizes[:axis], *input.sizes[axis + 1 :])
     return take_view(input, "SelectBackward0", window(input, axis, index % size, 1), Reshape(rest))
 
@@ -217,7 +220,9 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
     if isinstance(split_size_or_sections, int):
         step = split_size_or_sections
         if step <= 0:
-            raise AutogradError(f"split expects split_size be non-negative, but got split_size={step}", location=caller())
+            raise AutogradError(
+                f"split expects split_size be non-negative, but got split_size={step}", location=caller()
+            )
         lengths = [min(step, size - start) for start in range(0, size, step)] or [0]
     else:
         lengths = [operator.index(each) for each in split_size_or_sections]
@@ -242,7 +247,8 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     axis = axis_of(dim, len(input.sizes))
     rest = (*input.sizes[:axis], *input.sizes[axis + 1 :])
     return tuple(
-        take_view(input, "UnbindBackward0", window(input, axis, index, 1), Reshape(rest)) for index in range(input.sizes[axis])
+        take_view(input, "UnbindBackward0", window(input, axis, index, 1), Reshape(rest))
+        for index in range(input.sizes[axis])
     )
 
 
@@ -336,5 +342,3 @@ def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
         return x
 
     return record("RollBackward0", rule, input)
-
-

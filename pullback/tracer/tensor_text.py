@@ -4,6 +4,7 @@ All numbers of a tensor share one style. Floats that are all whole print as ``3.
 both in scientific notation when they lie too far apart. Every number is padded on the left to one width, so columns
 line up; rows are broken at 80 characters, and of more than 1000 elements only the three at each end of an axis show.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
