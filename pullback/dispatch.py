@@ -15,8 +15,10 @@ from pullback.errors import ArgumentError
 from pullback.location import caller
 from pullback.runtime.abi import ArgumentKind, ArgumentSpec, ResultTree
 from pullback.tracer.leaf import Leaf, LeafKind, leaves_of
+from pullback.tracer.tensor_base import TensorBase
+from pullback.tracer.tensor_call import record_trace, tensor_leaf
 from pullback.tracer.trace import Trace, find_recorder, trace
-from pullback.tracer.tree import LEAF, Structure, flatten, unflatten
+from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
 
 _KINDS = {
     LeafKind.ARRAY: ArgumentKind.ARRAY, LeafKind.FLOAT: ArgumentKind.PYTHON_FLOAT,
@@ -74,6 +76,8 @@ class Dispatcher:
     publish: Callable[[Callable[..., Any]], None] | None = None
     specializations: dict[Any, Specialization] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
+    traces: dict[Any, Trace] = field(default_factory=dict)
+    """What calls with tensors have traced."""
 
     def miss(self, *args: Any, **kwargs: Any) -> Any:
         """Find or make the specialization for these arguments, and call it."""
@@ -82,6 +86,8 @@ class Dispatcher:
         values, structure = flatten((dynamic, dynamic_kwargs))
         if find_recorder(values) is not None:
             return self.fun(*args, **kwargs)
+        if any(isinstance(value, TensorBase) for value in values):
+            return self.of_tensors(values, structure, static)
         leaves = tuple(leaves_of(values, structure, self.name))
         key = (structure, leaves, static, settings().opt, settings().boundscheck)
         known = self.specializations.get(key)
@@ -91,6 +97,15 @@ class Dispatcher:
         if known.is_direct and self.publish is not None and not static and not kwargs and flat:
             self.publish(known.entry)
         return known.call(values)
+
+    def of_tensors(self, values: list[Any], structure: Structure, static: Any) -> Any:
+        """A call with tensors: one step of their graph, whose gradient is this function's adjoint."""
+        leaves = tuple([tensor_leaf(value, path) for value, path in zip(values, paths(structure, self.name), strict=True)])
+        key = (structure, leaves, static)
+        made = self.traces.get(key)
+        if made is None:
+            made = self.traces[key] = self.trace(leaves, structure, static)
+        return record_trace(made, f"{self.name}Backward", values)
 
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Arguments by position as far as the signature allows, defaults filled in."""

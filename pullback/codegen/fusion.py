@@ -232,11 +232,14 @@ class _Planner:
         if isinstance(place, Constant):
             operand = self.copy(operand)
         self.to_memory(operand)
+        # What stands for the operand may have other axes of size 1 than the operand itself.
+        shape = operation.operands[0].type.shape
         map = place.map if isinstance(place, View) else IndexMap.whole(operand.type.shape)
-        moved = map.through(op)
+        aliased = map.through(Reshape(shape))
+        moved = None if aliased is None else aliased.through(op)
         if moved is None:
             operand = self.copy(operand)
-            moved = IndexMap.whole(operand.type.shape).through(op)
+            moved = IndexMap.whole(shape).through(op)
             assert moved is not None
         base = self.places[operand]
         self.places[result] = View(base.base if isinstance(base, View) else operand, moved, self.available(operand))

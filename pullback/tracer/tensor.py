@@ -23,6 +23,7 @@ from pullback.tracer.autograd import Hook, Node, RemovableHandle
 from pullback.tracer.backward import run_backward
 from pullback.tracer.storage import Version
 from pullback.tracer.tensor_base import TensorBase, record, write_recorded
+from pullback.tracer.tensor_call import call_numpy
 from pullback.tracer.tensor_dtype import BY_KIND, Size, TensorDType, int32, int64
 from pullback.tracer.tensor_dtype import bool_ as boolean
 from pullback.tracer.tensor_dtype import float32 as single
@@ -476,4 +477,7 @@ class Tensor(TensorBase):
     # NumPy
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **named: Any) -> Any:
-        return NotImplemented
+        return call_numpy(getattr(ufunc, method), inputs, named)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, named: Any) -> Any:
+        return call_numpy(function, args, named)
