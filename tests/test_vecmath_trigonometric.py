@@ -1,6 +1,9 @@
 """sin, cos, tan, arctan, arctan2 and erf where it is hard: huge arguments, near multiples of pi/2, special values."""
 from __future__ import annotations
 
+from itertools import product
+from math import erf, inf, nan, pi
+
 import numpy as np
 import pytest
 
@@ -8,7 +11,8 @@ from pullback.codegen.vecmath.bounds import ULP_BOUNDS
 from pullback.compiler import compile_function
 from pullback.dtypes import DType, f32, f64
 from pullback.ir.core import Array, Function, Region, RegionBuilder, Value
-from pullback.ir.ops.elementary import Cos, Sin, Smooth, Tan
+from pullback.ir.ops.elementary import Arctan, Arctan2, Cos, Erf, Sin, Smooth, Tan
+from pullback.ir.ops.scalar import Elementary
 from pullback.ir.types import type_of
 
 DTYPES = pytest.mark.parametrize("dtype", [f32, f64], ids=str)
@@ -132,3 +136,61 @@ def test_special_values_of_periodic_functions(dtype: DType) -> None:
     assert_same(native(Sin(), x), odd)
     assert_same(native(Tan(), x), odd)
     assert_same(native(Cos(), x), np.array([1, 1, 1, 1, np.nan, np.nan, np.nan], dtype.numpy))
+
+
+# Arctangents and the error function
+
+SIGNED = (0.0, 5e-324, 1e-300, 1.0, 2.0, 1e300, inf)
+
+
+@DTYPES
+def test_arctan2_in_all_quadrants(dtype: DType) -> None:
+    """Zeros, infinities and NaN of both signs in every combination, against NumPy's."""
+    with np.errstate(over="ignore"):
+        sides = np.array([*SIGNED, *(-side for side in SIGNED), nan]).astype(dtype.numpy)
+    y, x = np.array(list(product(sides, sides)), dtype.numpy).T.copy()
+    found, wanted = native(Arctan2(), y, x), np.arctan2(y.astype(np.longdouble), x.astype(np.longdouble))
+    nearest = wanted.astype(dtype.numpy)
+    assert np.isnan(found).sum() == 2 * sides.size - 1
+    exact = np.isnan(nearest) | (nearest == 0) | np.isinf(y) | np.isinf(x) | (y == 0) | (x == 0)
+    assert_same(found[exact], nearest[exact])
+    assert errors(found[~exact], wanted[~exact]).max() <= ULP_BOUNDS[Elementary.ARCTAN2, dtype]
+
+
+@NEEDS_EXTENDED
+@DTYPES
+def test_arctan2_of_points_on_rings(dtype: DType) -> None:
+    """All directions at all distances, those near the axes and the diagonals among them."""
+    random = np.random.default_rng(5)
+    angle = np.concatenate([random.uniform(-pi, pi, 20_000), random.integers(-4, 5, 5_000) * pi / 4])
+    angle[20_000:] += random.normal(size=5_000) * 2.0 ** random.uniform(-30, -5, 5_000)
+    distance = 2.0 ** random.uniform(-100, 100, angle.size)
+    y, x = ((distance * side).astype(dtype.numpy) for side in (np.sin(angle), np.cos(angle)))
+    wanted = np.arctan2(y.astype(np.longdouble), x.astype(np.longdouble))
+    assert errors(native(Arctan2(), y, x), wanted).max() <= ULP_BOUNDS[Elementary.ARCTAN2, dtype]
+
+
+@NEEDS_EXTENDED
+@DTYPES
+def test_arctan(dtype: DType) -> None:
+    random = np.random.default_rng(6)
+    signs, border = random.choice([-1, 1], 5_000), 1 + np.arange(-8, 9) * np.finfo(dtype.numpy).epsneg
+    x = np.concatenate([random.uniform(-3, 3, 20_000), signs * 2.0 ** random.uniform(-60, 60, 5_000), border])
+    x = x.astype(dtype.numpy)
+    assert errors(native(Arctan(), x), np.arctan(x.astype(np.longdouble))).max() <= ULP_BOUNDS[Elementary.ARCTAN, dtype]
+    ends = np.array([0.0, -0.0, inf, -inf, nan, 1.0, -1.0], dtype.numpy)
+    assert_same(native(Arctan(), ends), np.array([0.0, -0.0, pi / 2, -pi / 2, nan, pi / 4, -pi / 4], dtype.numpy))
+
+
+@DTYPES
+def test_error_function(dtype: DType) -> None:
+    """Against the C library's double, which may itself be one unit wrong."""
+    random = np.random.default_rng(8)
+    edges = [1, 3.95, 5.95, np.nextafter(1, 0), np.nextafter(1, 2), 1e-310, 1e-40, 5e-324, 1e30, 0.0, inf]
+    x = np.concatenate([random.uniform(-6.5, 6.5, 20_000), edges, np.negative(edges)]).astype(dtype.numpy)
+    wanted = np.array([erf(each) for each in x.tolist()])
+    slack = 1 if dtype is f64 else 0
+    found = native(Erf(), x)
+    assert errors(found, wanted).max() <= ULP_BOUNDS[Elementary.ERF, dtype] + slack
+    assert np.array_equal(np.signbit(found), np.signbit(x))
+    assert np.isnan(native(Erf(), np.array([nan], dtype.numpy))[0])

@@ -7,7 +7,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from pullback.codegen.vecmath import exponential, hyperbolic, logarithm, logistic, power, trigonometric
+from pullback.codegen.vecmath import (
+    arctangent,
+    error_function,
+    exponential,
+    hyperbolic,
+    logarithm,
+    logistic,
+    power,
+    trigonometric,
+)
 from pullback.ir.ops.scalar import Elementary, Scalar, ScalarBuilder
 
 Emitter = Callable[..., Scalar]
@@ -20,6 +29,8 @@ FUNCTIONS: Mapping[Elementary, Emitter] = MappingProxyType({
     **logistic.FUNCTIONS,
     **power.FUNCTIONS,
     **trigonometric.FUNCTIONS,
+    **arctangent.FUNCTIONS,
+    **error_function.FUNCTIONS,
 })  # fmt: skip
 """Every function of `Elementary` that has code."""
 

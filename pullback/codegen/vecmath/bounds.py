@@ -4,7 +4,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pullback.codegen.vecmath import exponential, hyperbolic, logarithm, logistic, power, trigonometric
+from pullback.codegen.vecmath import (
+    arctangent,
+    error_function,
+    exponential,
+    hyperbolic,
+    logarithm,
+    logistic,
+    power,
+    trigonometric,
+)
 from pullback.dtypes import DType
 from pullback.ir.ops.scalar import Elementary
 
@@ -15,6 +24,8 @@ ULP_BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
     **logistic.BOUNDS,
     **power.BOUNDS,
     **trigonometric.BOUNDS,
+    **arctangent.BOUNDS,
+    **error_function.BOUNDS,
 })  # fmt: skip
 """Largest error in ulp over all finite operands, subnormal results included.
 

@@ -5,7 +5,7 @@ and Waite's reduction with fused multiply-adds; beyond, rare elements go through
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -164,9 +164,11 @@ def _trigonometric(function: Elementary, s: ScalarBuilder, x: Scalar) -> Scalar:
     return s.rarely(is_large, usual, f"large_{function.value}_{x.dtype}", partial(_large, function), x)
 
 
-FUNCTIONS = MappingProxyType({function: partial(_trigonometric, function) for function in _FINISH})
+FUNCTIONS: Mapping[Elementary, Callable[..., Scalar]] = MappingProxyType({
+    function: partial(_trigonometric, function) for function in _FINISH
+})  # fmt: skip
 
-BOUNDS = MappingProxyType({
+BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
     (Elementary.SIN, f32): 1.5, (Elementary.SIN, f64): 1.5,
     (Elementary.COS, f32): 1.5, (Elementary.COS, f64): 1.5,
     (Elementary.TAN, f32): 2.0, (Elementary.TAN, f64): 2.0,
