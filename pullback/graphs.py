@@ -11,13 +11,17 @@ from pullback.ir.ops.contraction import Gather, Matmul, ScatterAdd
 from pullback.ir.ops.control import Control
 from pullback.ir.ops.creation import Full, Iota
 from pullback.ir.ops.reduction import ArgExtreme, Reduction
-from pullback.ir.print import attributes_text, value_names
+from pullback.ir.attributes import attributes_text
+from pullback.ir.print import value_names
 
 _WIDEST = 48  # characters of a line in a box
 
 
-def function_graph(function: Function) -> Graph:
-    """Arguments, operations and results of a function; the regions of a loop or branch hang below its box."""
+def function_graph(function: Function, *, brief: bool = False) -> Graph:
+    """Arguments, operations and results of a function; the regions of a loop or branch hang below its box.
+
+    A `brief` one names ops and types only, and leaves constants out.
+    """
     names = value_names(function)
     nodes: list[Node] = []
     edges: list[Edge] = []
@@ -36,7 +40,8 @@ def function_graph(function: Function) -> Graph:
         for index, value in enumerate(region.yields):
             ending = f"{label} {index}" if len(region.yields) > 1 else label
             nodes.append(Node(f"{key}{index}", f"{ending}\n{value.type}", "result" if not key else "region"))
-            edges.append(Edge(owners[value], f"{key}{index}"))
+            if value in owners:
+                edges.append(Edge(owners[value], f"{key}{index}"))
 
     captured = dict.fromkeys(function.captured_arguments, "captured array")
     take(function.body, "argument", "", "")
@@ -45,11 +50,14 @@ def function_graph(function: Function) -> Graph:
     while stack:
         operations, region, key = stack.pop()
         for operation in operations:
+            if brief and _group(operation) == "constant":
+                continue
             own = f"operation{count}"
             count += 1
-            nodes.append(Node(own, _label(operation, names), _group(operation)))
+            nodes.append(Node(own, _brief(operation) if brief else _label(operation, names), _group(operation)))
             for operand in dict.fromkeys(operation.operands):
-                edges.append(Edge(owners[operand], own))
+                if operand in owners:
+                    edges.append(Edge(owners[operand], own))
             owners.update(dict.fromkeys(operation.results, own))
             if operation.regions:
                 stack.append((operations, region, key))
@@ -71,6 +79,10 @@ def _label(operation: Operation, names: Mapping[Value, str]) -> str:
         lines.append(_short(attributes))
     lines.append(_short(", ".join(str(result.type) for result in operation.results)))
     return "\n".join(lines)
+
+
+def _brief(operation: Operation) -> str:
+    return f"{operation.op.name}\n{_short(', '.join(str(result.type) for result in operation.results))}"
 
 
 def _short(text: str) -> str:
