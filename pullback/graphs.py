@@ -5,13 +5,13 @@ from collections.abc import Mapping
 
 from pullback.codegen.program import Program
 from pullback.drawing import Edge, Graph, Node
+from pullback.ir.attributes import attributes_text
 from pullback.ir.core import Function, Operation, Region, Value
 from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.contraction import Gather, Matmul, ScatterAdd
 from pullback.ir.ops.control import Control
 from pullback.ir.ops.creation import Full, Iota
 from pullback.ir.ops.reduction import ArgExtreme, Reduction
-from pullback.ir.attributes import attributes_text
 from pullback.ir.print import value_names
 
 _WIDEST = 48  # characters of a line in a box
