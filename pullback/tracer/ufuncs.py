@@ -3,40 +3,54 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from math import log, pi
+from math import pi
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from pullback.dtypes import DType, boolean, f64, u64
+from pullback.dtypes import DType, boolean, u64
+from pullback.errors import ArgumentValueError
 from pullback.ir.core import Builder, Op, Value
 from pullback.ir.ops import arithmetic as a
+from pullback.ir.ops import composed as c
 from pullback.ir.ops import elementary as f
 from pullback.ir.ops import logic as l
 from pullback.ir.ops.creation import Full
+from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import products
-from pullback.tracer.semantics import reductions as r
 from pullback.tracer.semantics.elementwise import Operand
 
 Rule = Callable[..., Value | tuple[Value, ...]]
 
 
-def elementwise(b: Builder, ufunc: np.ufunc, *operands: Operand) -> Value | tuple[Value, ...]:
-    """A ufunc of `RULES` on operands of any dtypes and shapes that broadcast.
+def elementwise(
+    b: Builder, ufunc: np.ufunc, *operands: Operand, dtype: Any = None, casting: str = "same_kind"
+) -> Value | tuple[Value, ...]:
+    """A ufunc of `RULES` on operands of any dtypes and shapes that broadcast, computed in `dtype` if there is one.
 
     Raises: DTypeError where NumPy has no loop for the dtypes, ShapeError for shapes that do not broadcast.
     """
-    kinds = s.loop(ufunc, operands)
+    kinds = s.loop(ufunc, operands, dtype, casting)
     shape = s.broadcast_shapes([s.shape_of(operand) for operand in operands], f"operands of np.{ufunc.__name__}")
     if ufunc in COMPARISONS:
         beyond = [_side(operand, kind) for operand, kind in zip(operands, kinds, strict=False)]
         if any(beyond):
             # NumPy compares a Python integer that the dtype cannot hold by its true size.
             return b.value(Full(bool(ufunc(*beyond)), boolean, shape))
+    if ufunc is np.power and kinds[0].is_integer and type(operands[1]) is int and operands[1] < 0:
+        raise ArgumentValueError("integers to negative integer powers are not allowed", location=caller(),
+                                 help="use x.astype(float) ** y")  # fmt: skip
     values = [s.ready(b, operand, kind, shape) for operand, kind in zip(operands, kinds, strict=False)]
     return RULES[ufunc](b, *values)
+
+
+def single(b: Builder, ufunc: np.ufunc, *operands: Operand) -> Value:
+    """`elementwise` of a ufunc with one result."""
+    result = elementwise(b, ufunc, *operands)
+    assert isinstance(result, Value)
+    return result
 
 
 def _side(operand: Operand, dtype: DType) -> int:
@@ -54,6 +68,11 @@ def _op(op: Op) -> Rule:
 
 def _unless_bool(op: Op, of_bools: Op) -> Rule:
     return lambda b, *values: b.value(of_bools if values[0].type.dtype.is_bool else op, *values)
+
+
+def connective(op: Op) -> Rule:
+    """Logic of numbers too: what is not 0 is true."""
+    return lambda b, *values: b.value(op, *[s.truth(b, value) for value in values])
 
 
 def _same(b: Builder, x: Value) -> Value:
@@ -113,50 +132,24 @@ def sign_bit(b: Builder, x: Value) -> Value:
 
 
 def copysign(b: Builder, x: Value, y: Value) -> Value:
-    size = b.value(a.Abs(), x)
-    return b.value(l.Select(), sign_bit(b, y), b.value(a.Neg(), size), size)
-
-
-def hypot(b: Builder, x: Value, y: Value) -> Value:
-    """sqrt(x² + y²) with the larger one scaled out, so that nothing overflows on the way."""
-    first, second = b.value(a.Abs(), x), b.value(a.Abs(), y)
-    large, small = b.value(a.Maximum(), first, second), b.value(a.Minimum(), first, second)
-    top = b.value(f.StopGradient(), large)
-    usable = b.value(l.LogicalAnd(), s.apply(b, l.Greater(), top, 0.0), b.value(l.IsFinite(), top))
-    scale = s.where(b, usable, top, 1.0)
-    # The scale cancels out of the result, so that it may pass for a constant in derivatives.
-    p, q = b.value(a.Div(), large, scale), b.value(a.Div(), small, scale)
-    return s.mul(b, b.value(f.Sqrt(), s.add(b, s.mul(b, p, p), s.mul(b, q, q))), scale)
-
-
-def cube_root(b: Builder, x: Value) -> Value:
-    """|x| to the power 1/3, improved by one Newton step, with the sign of x."""
-    size = b.value(a.Abs(), x)
-    guess = s.power(b, size, 1.0 / 3.0)
-    usable = b.value(l.LogicalAnd(), s.apply(b, l.Greater(), size, 0.0), b.value(l.IsFinite(), size))
-    safe = s.where(b, usable, guess, 1.0)
-    step = s.div(b, s.sub(b, safe, s.div(b, s.div(b, size, safe), safe)), 3.0)
-    root = s.where(b, usable, s.sub(b, guess, step), guess)
-    return b.value(l.Select(), s.apply(b, l.Less(), x, 0.0), b.value(a.Neg(), root), root)
-
-
-def of_scaled(function: Op, factor: float, b: Builder, x: Value) -> Value:
-    return b.value(function, s.mul(b, x, factor))
+    """x, negated where its sign is not y's: differentiable at 0 too."""
+    opposite = b.value(l.LogicalXor(), sign_bit(b, x), sign_bit(b, y))
+    return b.value(l.Select(), opposite, b.value(a.Neg(), x), x)
 
 
 def times(factor: float, b: Builder, x: Value) -> Value:
     return s.mul(b, x, factor)
 
 
-def log_to_base(base: float, b: Builder, x: Value) -> Value:
-    """log(x) / log(base); the division keeps whole powers closer than a factor would."""
-    return s.div(b, b.value(f.Log(), x), log(base))
-
-
 def fmod(b: Builder, x: Value, y: Value) -> Value:
     """The remainder with the sign of x."""
-    rest = b.value(a.Remainder(), absolute(b, x), absolute(b, y))
-    return s.where(b, s.apply(b, l.Less(), x, 0), s.negative(b, rest), rest)
+    if not x.type.dtype.is_float and not x.type.dtype.is_signed:
+        return b.value(a.Remainder(), x, y)
+    # Not by abs(x), whose derivative at 0 is 0.
+    negative = s.apply(b, l.Less(), x, 0)
+    size = b.value(l.Select(), negative, b.value(a.Neg(), x), x)
+    rest = b.value(a.Remainder(), size, b.value(a.Abs(), y))
+    return b.value(l.Select(), negative, b.value(a.Neg(), rest), rest)
 
 
 def divmod_of(b: Builder, x: Value, y: Value) -> tuple[Value, Value]:
@@ -180,6 +173,12 @@ def ignoring_nan(op: Op, b: Builder, x: Value, y: Value) -> Value:
 
 def clip(b: Builder, x: Operand, low: Operand | None, high: Operand | None) -> Value:
     """np.clip; None is no bound. Where the bounds cross, the upper one wins."""
+    own = s.dtype_of(x)
+    if own.is_integer:
+        # A Python integer beyond the dtype is no bound.
+        smallest, largest = s.limits(own)
+        low = None if type(low) is int and low <= smallest else low
+        high = None if type(high) is int and high >= largest else high
     bounds = [bound for bound in (low, high) if bound is not None]
     dtype = s.promoted([x, *bounds])
     shape = s.broadcast_shapes([s.shape_of(each) for each in (x, *bounds)])
@@ -191,62 +190,9 @@ def clip(b: Builder, x: Operand, low: Operand | None, high: Operand | None) -> V
     return result
 
 
-def _one_minus_square_root(b: Builder, x: Value) -> Value:
-    """sqrt(1 - x²) as sqrt((1 - x)(1 + x)): no cancellation near 1."""
-    return b.value(f.Sqrt(), s.mul(b, s.sub(b, 1.0, x), s.add(b, x, 1.0)))
-
-
-def arcsine(b: Builder, x: Value) -> Value:
-    return b.value(f.Arctan2(), x, _one_minus_square_root(b, x))
-
-
-def arccosine(b: Builder, x: Value) -> Value:
-    return b.value(f.Arctan2(), _one_minus_square_root(b, x), x)
-
-
-def _odd(b: Builder, x: Value, function: Callable[[Value], Value]) -> Value:
-    """An odd function from its values at |x|, differentiable at 0 too."""
-    negative = s.apply(b, l.Less(), x, 0.0)
-    result = function(b.value(l.Select(), negative, b.value(a.Neg(), x), x))
-    return b.value(l.Select(), negative, b.value(a.Neg(), result), result)
-
-
-def inverse_sinh(b: Builder, x: Value) -> Value:
-    """log1p(x + x² / (1 + sqrt(1 + x²))), and log(x) + log(2) where that rounds to the same."""
-
-    def of_positive(size: Value) -> Value:
-        large = s.apply(b, l.Greater(), size, 1e9 if x.type.dtype == f64 else 1e5)
-        small = s.where(b, large, 1.0, size)
-        squared = s.mul(b, small, small)
-        root = b.value(f.Sqrt(), s.add(b, squared, 1.0))
-        near = b.value(f.Log1p(), s.add(b, small, s.div(b, squared, s.add(b, root, 1.0))))
-        far = s.add(b, b.value(f.Log(), s.where(b, large, size, 1.0)), log(2.0))
-        return s.where(b, large, far, near)
-
-    return _odd(b, x, of_positive)
-
-
-def inverse_cosh(b: Builder, x: Value) -> Value:
-    """log1p(t + sqrt(t) sqrt(t + 2)) with t = x - 1: exact near 1, no overflow."""
-    t = s.sub(b, x, 1.0)
-    roots = s.mul(b, b.value(f.Sqrt(), t), b.value(f.Sqrt(), s.add(b, t, 2.0)))
-    return b.value(f.Log1p(), s.add(b, t, roots))
-
-
-def inverse_tanh(b: Builder, x: Value) -> Value:
-    """log1p(2x / (1 - x)) / 2."""
-    return _odd(b, x, lambda size: s.mul(
-        b, b.value(f.Log1p(), s.div(b, s.mul(b, size, 2.0), s.sub(b, 1.0, size))), 0.5))  # fmt: skip
-
-
 def heaviside(b: Builder, x: Value, at_zero: Value) -> Value:
     inside = s.where(b, s.apply(b, l.Less(), x, 0.0), 0.0, s.where(b, is_nan(b, x), x, 1.0))
     return s.where(b, s.apply(b, l.Equal(), x, 0.0), at_zero, inside)
-
-
-def log_add_exp2(b: Builder, x: Value, y: Value) -> Value:
-    natural = b.value(f.Logaddexp(), s.mul(b, x, log(2.0)), s.mul(b, y, log(2.0)))
-    return s.div(b, natural, log(2.0))
 
 
 COMPARISONS: Mapping[np.ufunc, Rule] = MappingProxyType({
@@ -266,22 +212,23 @@ RULES: Mapping[np.ufunc, Rule] = MappingProxyType({
     np.sign: _op(a.Sign()), np.square: lambda b, x: b.value(a.Mul(), x, x), np.reciprocal: reciprocal,
     np.maximum: _unless_bool(a.Maximum(), l.LogicalOr()), np.minimum: _unless_bool(a.Minimum(), l.LogicalAnd()),
     np.fmax: partial(ignoring_nan, a.Maximum()), np.fmin: partial(ignoring_nan, a.Minimum()),
-    np.sqrt: _op(f.Sqrt()), np.cbrt: cube_root, np.hypot: hypot,
-    np.exp: _op(f.Exp()), np.expm1: _op(f.Expm1()), np.exp2: lambda b, x: s.power(b, 2.0, x),
+    np.sqrt: _op(f.Sqrt()), np.cbrt: _op(c.Cbrt()), np.hypot: _op(c.Hypot()),
+    np.exp: _op(f.Exp()), np.expm1: _op(f.Expm1()), np.exp2: _op(c.Exp2()),
     np.log: _op(f.Log()), np.log1p: _op(f.Log1p()),
-    np.log2: partial(log_to_base, 2.0), np.log10: partial(log_to_base, 10.0),
-    np.logaddexp: _op(f.Logaddexp()), np.logaddexp2: log_add_exp2,
+    np.log2: _op(c.Log2()), np.log10: _op(c.Log10()),
+    np.logaddexp: _op(f.Logaddexp()), np.logaddexp2: _op(c.Logaddexp2()),
     np.sin: _op(f.Sin()), np.cos: _op(f.Cos()), np.tan: _op(f.Tan()),
     np.sinh: _op(f.Sinh()), np.cosh: _op(f.Cosh()), np.tanh: _op(f.Tanh()),
-    np.arcsin: arcsine, np.arccos: arccosine, np.arctan: _op(f.Arctan()), np.arctan2: _op(f.Arctan2()),
-    np.arcsinh: inverse_sinh, np.arccosh: inverse_cosh, np.arctanh: inverse_tanh,
+    np.arcsin: _op(c.Arcsin()), np.arccos: _op(c.Arccos()),
+    np.arctan: _op(f.Arctan()), np.arctan2: _op(f.Arctan2()),
+    np.arcsinh: _op(c.Arcsinh()), np.arccosh: _op(c.Arccosh()), np.arctanh: _op(c.Arctanh()),
     np.deg2rad: partial(times, pi / 180.0), np.radians: partial(times, pi / 180.0),
     np.rad2deg: partial(times, 180.0 / pi), np.degrees: partial(times, 180.0 / pi),
     np.heaviside: heaviside, np.copysign: copysign,
     np.floor: _rounding(f.Floor()), np.ceil: _rounding(f.Ceil()), np.trunc: _rounding(f.Trunc()),
     np.rint: _rounding(f.Rint()),
-    np.logical_and: _op(l.LogicalAnd()), np.logical_or: _op(l.LogicalOr()), np.logical_xor: _op(l.LogicalXor()),
-    np.logical_not: _op(l.LogicalNot()),
+    np.logical_and: connective(l.LogicalAnd()), np.logical_or: connective(l.LogicalOr()),
+    np.logical_xor: connective(l.LogicalXor()), np.logical_not: connective(l.LogicalNot()),
     np.bitwise_and: _op(l.LogicalAnd()), np.bitwise_or: _op(l.LogicalOr()), np.bitwise_xor: _op(l.LogicalXor()),
     np.invert: _op(l.LogicalNot()), np.left_shift: _op(l.ShiftLeft()), np.right_shift: _op(l.ShiftRight()),
     np.isnan: is_nan, np.isfinite: is_finite, np.isinf: is_inf, np.signbit: sign_bit,
@@ -299,11 +246,3 @@ PRODUCTS: Mapping[np.ufunc, Callable[..., Value]] = MappingProxyType({
     **_newer(vecdot=products.vecdot, matvec=products.matvec, vecmat=products.vecmat),
 })  # fmt: skip
 """Ufuncs over whole vectors and matrices."""
-
-REDUCTIONS: Mapping[np.ufunc, Callable[..., Any]] = MappingProxyType({
-    np.add: r.total, np.multiply: r.product,
-    np.maximum: partial(lambda largest, b, x, axis, keepdims: r.extreme(b, largest, x, axis, keepdims), True),
-    np.minimum: partial(lambda largest, b, x, axis, keepdims: r.extreme(b, largest, x, axis, keepdims), False),
-    np.logical_and: r.all_of, np.logical_or: r.any_of,
-})  # fmt: skip
-"""What ``ufunc.reduce`` is."""

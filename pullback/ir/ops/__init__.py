@@ -1,4 +1,18 @@
 """Every op family; importing this package fills the registry."""
-from pullback.ir.ops import arithmetic, contraction, control, creation, elementary, logic, reduction, shape, window
+from pullback.ir.ops import (
+    arithmetic,
+    composed,
+    contraction,
+    control,
+    creation,
+    elementary,
+    logic,
+    reduction,
+    shape,
+    window,
+)
 
-__all__ = ["arithmetic", "contraction", "control", "creation", "elementary", "logic", "reduction", "shape", "window"]
+__all__ = [
+    "arithmetic", "composed", "contraction", "control", "creation", "elementary", "logic", "reduction", "shape",
+    "window",
+]  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 from pullback.ir.core import Function, Operation, Value
 from pullback.ir.ops.arithmetic import Pow
 from pullback.ir.ops.base import Elementwise
+from pullback.ir.ops.composed import Composed
 from pullback.ir.ops.creation import Full
 from pullback.ir.ops.elementary import Smooth
 from pullback.ir.passes.canonicalize import constant
@@ -40,5 +41,6 @@ def fold_constant(operation: Operation, rewriter: Rewriter) -> Value | None:
 
 
 def _rules() -> Rules:
-    exact = (op for op in all_ops().values() if issubclass(op, Elementwise) and not issubclass(op, Smooth | Pow))
+    inexact = Smooth | Composed | Pow
+    exact = (op for op in all_ops().values() if issubclass(op, Elementwise) and not issubclass(op, inexact))
     return dict.fromkeys(exact, (fold_constant,))

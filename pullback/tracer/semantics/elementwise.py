@@ -59,7 +59,7 @@ def _promoted(probes: tuple[DType | type, ...]) -> DType:
 
 
 @lru_cache(maxsize=1 << 12)
-def _loop(ufunc: np.ufunc, probes: tuple[DType | type, ...]) -> tuple[DType, ...]:
+def _loop(ufunc: np.ufunc, probes: tuple[DType | type, ...], wanted: DType | None, casting: Any) -> tuple[DType, ...]:
     """Dtypes of operands and results of the loop that NumPy would run."""
     if not any(isinstance(probe, DType) for probe in probes):
         # A ufunc of Python numbers alone takes them as NumPy scalars.
@@ -67,10 +67,12 @@ def _loop(ufunc: np.ufunc, probes: tuple[DType | type, ...]) -> tuple[DType, ...
     asked = [p.numpy if isinstance(p, DType) else np.dtype(bool) if p is bool else p for p in probes]
     shown = " and ".join(p.short_name if isinstance(p, DType) else f"a Python {p.__name__}" for p in probes)
     try:
-        found = ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout))
+        signature = None if wanted is None else (*[None] * ufunc.nin, *[wanted.numpy] * ufunc.nout)
+        found = ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout), signature=signature, casting=casting)
     except TypeError:
         raise DTypeError(
-            f"np.{ufunc.__name__} is not defined for {shown}", location=caller(), help=_WAYS_OUT.get(ufunc, "")
+            f"np.{ufunc.__name__} is not defined for {shown}"
+            + ("" if wanted is None else f" with dtype {wanted.short_name}"), location=caller(), help=_WAYS_OUT.get(ufunc, "")
         ) from None
     if any(dtype == np.float16 for dtype in found):
         raise DTypeError(
@@ -86,12 +88,15 @@ _WAYS_OUT: Mapping[np.ufunc, str] = {
 }  # fmt: skip
 
 
-def loop(ufunc: np.ufunc, operands: Sequence[Operand]) -> tuple[DType, ...]:
-    """Dtypes of the operands, then of the results, as NumPy computes `ufunc`.
+def loop(
+    ufunc: np.ufunc, operands: Sequence[Operand], dtype: Any = None, casting: str = "same_kind"
+) -> tuple[DType, ...]:
+    """Dtypes of the operands, then of the results, as NumPy computes `ufunc`, with ``dtype=`` if there is one.
 
     Raises: DTypeError where NumPy has no such loop, or computes in float16.
     """
-    return _loop(ufunc, tuple([_probe(operand) for operand in operands]))
+    wanted = None if dtype is None else known_dtype(dtype)
+    return _loop(ufunc, tuple([_probe(operand) for operand in operands]), wanted, casting)
 
 
 def dtype_of(operand: Operand) -> DType:
