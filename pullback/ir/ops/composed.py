@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from pullback import dtypes
-from pullback.dtypes import DType, f64
+from pullback.dtypes import f64
 from pullback.ir.core import Array
 from pullback.ir.ops.base import Elementwise, Partial, Term
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
@@ -317,7 +317,7 @@ class Log10(Composed):
 @register
 @dataclass(frozen=True)
 class Logaddexp2(Composed):
-    """log2(2^x + 2^y) without overflow: ``(f[...], f[...]) -> f[...]``. Near 0 the error is that of an operand's ulp."""
+    """log2(2^x + 2^y) without overflow: ``(f[...], f[...]) -> f[...]``; near 0 in ulp of the operands."""
 
     name: ClassVar[str] = "logaddexp2"
     ulp: ClassVar[float] = 6

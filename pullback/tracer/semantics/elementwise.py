@@ -72,7 +72,9 @@ def _loop(ufunc: np.ufunc, probes: tuple[DType | type, ...], wanted: DType | Non
     except TypeError:
         raise DTypeError(
             f"np.{ufunc.__name__} is not defined for {shown}"
-            + ("" if wanted is None else f" with dtype {wanted.short_name}"), location=caller(), help=_WAYS_OUT.get(ufunc, "")
+            + ("" if wanted is None else f" with dtype {wanted.short_name}"),
+            location=caller(),
+            help=_WAYS_OUT.get(ufunc, ""),
         ) from None
     if any(dtype == np.float16 for dtype in found):
         raise DTypeError(

@@ -1,4 +1,4 @@
-"""``x[...]`` as NumPy has it: integers, slices, newaxis, ellipsis and integer arrays; and its kin take, take_along_axis."""
+"""``x[...]`` as NumPy has it: integers, slices, newaxis, ellipsis, masks and integer arrays; take, take_along_axis."""
 from __future__ import annotations
 
 import operator
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
-from pullback.errors import DTypeError, OutOfBoundsError, TraceError
+from pullback.errors import OutOfBoundsError, PullbackError, ShapeError, TraceError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops.arithmetic import Add, Mul
 from pullback.ir.ops.contraction import Gather
@@ -56,7 +56,7 @@ def expand(index: Any, rank: int) -> list[Any]:
     for part in parts:
         if part is None or part is Ellipsis:
             continue
-        used += part.ndim if isinstance(part, np.ndarray) and part.dtype == bool else 1
+        used += part.ndim if _is_mask(part) else 1
     if sum(part is Ellipsis for part in parts) > 1:
         raise OutOfBoundsError("an index can only have a single ellipsis ('...')", location=caller())
     if used > rank:
@@ -70,13 +70,26 @@ def expand(index: Any, rank: int) -> list[Any]:
     return parts + full
 
 
-def is_array(part: Any) -> bool:
-    return isinstance(part, ArrayIndex | np.ndarray | list | Value)
+def _is_mask(part: Any) -> bool:
+    return isinstance(part, np.ndarray) and part.dtype == bool
+
+
+def _integer(index: Any) -> int:
+    """A plain integer. Raises: OutOfBoundsError for what is no index."""
+    try:
+        return operator.index(index)
+    except TypeError as error:
+        if isinstance(error, PullbackError):
+            raise
+        raise OutOfBoundsError(
+            f"only integers, slices (`:`), ellipsis (`...`), None and integer or boolean arrays are valid indices, not "
+            f"{index!r}", location=caller(),
+        ) from None  # fmt: skip
 
 
 def wrapped(index: Any, size: int, axis: int) -> int:
     """An integer index counted from 0. Raises: OutOfBoundsError beyond the axis."""
-    found = operator.index(index)
+    found = _integer(index)
     if not -size <= found < size:
         raise OutOfBoundsError(f"index {found} is out of bounds for axis {axis} with size {size}", location=caller())
     return found % size
@@ -111,8 +124,13 @@ def get(b: Builder, x: Value, index: Any) -> Value:
 
     Raises: OutOfBoundsError for what is known to lie outside, TraceError for a mask that is not known.
     """
-    parts = [_array_part(part) for part in expand(index, x.type.rank)]
-    parts = [each for part in parts for each in (part if isinstance(part, list) else [part])]
+    parts: list[Any] = []
+    for part in expand(index, x.type.rank):
+        axis = sum(each is not None for each in parts)
+        if _is_mask(part):
+            parts += _mask_part(part, x.type.shape[axis : axis + part.ndim], axis)
+        else:
+            parts.append(_array_part(part))
     if not any(isinstance(part, ArrayIndex) for part in parts):
         window = basic_window(parts, x.type.shape)
         return reshape(b, b.value(Slice(window.starts, window.sizes, window.steps), x), window.shape)
@@ -120,7 +138,7 @@ def get(b: Builder, x: Value, index: Any) -> Value:
 
 
 def _array_part(part: Any) -> Any:
-    """Array parts as ArrayIndex; a known mask as the indices of its true elements."""
+    """Array parts as ArrayIndex."""
     if isinstance(part, Value):
         if part.type.dtype.is_bool:
             raise TraceError(
@@ -128,18 +146,36 @@ def _array_part(part: Any) -> Any:
                 help="use np.where(mask, x, 0), or compute the mask outside of the traced function",
             )  # fmt: skip
         if not part.type.dtype.is_integer:
-            raise DTypeError(f"arrays used as indices must be of integer type, not {part.type}", location=caller())
+            raise OutOfBoundsError(
+                f"arrays used as indices must be of integer type, not {part.type}", location=caller()
+            )
         return ArrayIndex(part, None)
     if isinstance(part, bool | np.bool_):
         raise TraceError("indexing by a single bool is not supported", location=caller(), help="use x[None] or x[:0]")
     if isinstance(part, np.ndarray | list):
         known = np.asarray(part) if len(part) or isinstance(part, np.ndarray) else np.zeros(0, np.int64)
-        if known.dtype == bool:
-            return [ArrayIndex(None, each) for each in known.nonzero()]
         if known.dtype.kind not in "iu":
-            raise DTypeError(f"arrays used as indices must be of integer type, not {known.dtype}", location=caller())
+            raise OutOfBoundsError(
+                f"arrays used as indices must be of integer (or boolean) type, not {known.dtype}", location=caller()
+            )
         return ArrayIndex(None, known.astype(np.int64))
     return part
+
+
+def _mask_part(mask: np.ndarray[Any, Any], shape: Shape, axis: int) -> list[ArrayIndex]:
+    """A known mask as the indices of its true elements, one for each of its axes.
+
+    Raises: OutOfBoundsError for a mask of another shape than the axes it is for.
+    """
+    if mask.ndim == 0:
+        raise TraceError("indexing by a single bool is not supported", location=caller(), help="use x[None] or x[:0]")
+    for place, (size, wanted) in enumerate(zip(mask.shape, shape, strict=True)):
+        if size != wanted:
+            raise OutOfBoundsError(
+                f"boolean index did not match indexed array along axis {axis + place}; size of axis is {wanted} but "
+                f"size of corresponding boolean axis is {size}", location=caller(),
+            )  # fmt: skip
+    return [ArrayIndex(None, each) for each in mask.nonzero()]
 
 
 def _advanced(b: Builder, x: Value, parts: list[Any]) -> Value:
@@ -171,11 +207,13 @@ def _advanced(b: Builder, x: Value, parts: list[Any]) -> Value:
 
 def flat_index(b: Builder, parts: Sequence[Any], sizes: Sequence[int]) -> Value:
     """Index arrays of several axes, broadcast together, as one index into the joined axis."""
-    arrays = [part if isinstance(part, ArrayIndex) else ArrayIndex(None, np.asarray(operator.index(part)))
+    arrays = [part if isinstance(part, ArrayIndex) else ArrayIndex(None, np.asarray(_integer(part)))
               for part in parts]  # fmt: skip
     shape = broadcast_shapes([array.shape for array in arrays], "index arrays")
     if all(array.known is not None for array in arrays):
-        known = [_checked(array.known, size, axis) for axis, (array, size) in enumerate(zip(arrays, sizes, strict=True))]
+        known = [
+            _checked(array.known, size, axis) for axis, (array, size) in enumerate(zip(arrays, sizes, strict=True))
+        ]
         flat = np.zeros(shape, np.int64)
         for each, size in zip(known, sizes, strict=True):
             flat = flat * size + each
@@ -256,15 +294,27 @@ def take(b: Builder, x: Value, index: Any, axis: int | None = None) -> Value:
 
 
 def take_along_axis(b: Builder, x: Value, index: Any, axis: int) -> Value:
-    """np.take_along_axis: the other axes are indexed by their own positions."""
+    """np.take_along_axis: the other axes are indexed by their own positions, and broadcast where they have size 1.
+
+    Raises: ShapeError where x and index differ otherwise.
+    """
     along = normal_axis(axis, x.type.rank)
-    part = _array_part(index)
-    shape = part.shape
+    shape = _array_part(index).shape
+    if len(shape) != x.type.rank:
+        raise ShapeError(
+            f"take_along_axis: indices of {len(shape)} axes for an array of {x.type.rank}", location=caller()
+        )
     parts: list[Any] = []
-    for each in range(x.type.rank):
+    for each, (size, wanted) in enumerate(zip(x.type.shape, shape, strict=True)):
         if each == along:
             parts.append(index)
-        else:
-            count = np.arange(shape[each]) if shape[each] == x.type.shape[each] else np.zeros(shape[each], np.int64)
-            parts.append(count.reshape([-1 if other == each else 1 for other in range(x.type.rank)]))
+            continue
+        if size != wanted and 1 not in (size, wanted):
+            raise ShapeError(
+                f"take_along_axis: sizes {size} and {wanted} of axis {each} of array and indices do not broadcast",
+                location=caller(),
+            )  # fmt: skip
+        # NumPy counts along the array's axis and broadcasts with the indices.
+        count = np.arange(size)
+        parts.append(count.reshape([-1 if other == each else 1 for other in range(x.type.rank)]))
     return get(b, x, tuple(parts))

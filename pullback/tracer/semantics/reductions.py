@@ -3,17 +3,17 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from math import prod
+from math import inf, prod
 from typing import Any
 
 from pullback import dtypes
 from pullback.dtypes import DType
-from pullback.errors import ArgumentValueError
+from pullback.errors import ArgumentError, ArgumentValueError, DTypeError, PullbackError
 from pullback.ir.core import Builder, Op, Value
 from pullback.ir.ops import arithmetic as a
 from pullback.ir.ops import elementary as e
 from pullback.ir.ops import reduction as r
-from pullback.ir.ops.logic import IsFinite, Select
+from pullback.ir.ops.logic import Equal, IsFinite, Select
 from pullback.ir.ops.shape import Concatenate, Reshape, Slice
 from pullback.ir.types import Shape
 from pullback.location import caller
@@ -23,8 +23,13 @@ Axis = int | Sequence[int] | None
 
 
 def normal_axis(axis: Any, rank: int) -> int:
-    """An axis counted from 0. Raises: ArgumentValueError if there is no such axis."""
-    found = operator.index(axis)
+    """An axis counted from 0. Raises: ArgumentValueError if there is no such axis, ArgumentError for no integer."""
+    try:
+        found = operator.index(axis)
+    except TypeError as error:
+        if isinstance(error, PullbackError):
+            raise
+        raise ArgumentError(f"an axis is an integer, not {axis!r}", location=caller()) from None
     if not -rank <= found < rank:
         raise ArgumentValueError(
             f"axis {found} is out of bounds for array of dimension {rank}", location=caller(),
@@ -72,12 +77,16 @@ def widened(b: Builder, x: Value, dtype: DType | None) -> Value:
 
 
 def total(b: Builder, x: Value, axis: Axis = None, keepdims: bool = False, dtype: DType | None = None) -> Value:
-    """np.sum."""
+    """np.sum; asked for in bools, whether any holds."""
+    if dtype is not None and dtype.is_bool:
+        return any_of(b, x, axis, keepdims)
     return reduce(b, r.ReduceSum, widened(b, x, dtype), axis, keepdims)
 
 
 def product(b: Builder, x: Value, axis: Axis = None, keepdims: bool = False, dtype: DType | None = None) -> Value:
-    """np.prod."""
+    """np.prod; asked for in bools, whether all hold."""
+    if dtype is not None and dtype.is_bool:
+        return all_of(b, x, axis, keepdims)
     return reduce(b, r.ReduceProd, widened(b, x, dtype), axis, keepdims)
 
 
@@ -86,18 +95,29 @@ def _float(b: Builder, x: Value, dtype: DType | None) -> Value:
     return cast(b, x, wanted)
 
 
+def root(b: Builder, x: Value) -> Value:
+    """sqrt(x) with derivative 0 at 0: for lengths and deviations, which are smooth but at one point."""
+    zero = number(b, 0.0, x.type.dtype, x.type.shape)
+    return b.value(Select(), b.value(Equal(), x, zero), zero, b.value(e.Sqrt(), x))
+
+
 def mean(b: Builder, x: Value, axis: Axis = None, keepdims: bool = False, dtype: DType | None = None) -> Value:
-    """np.mean: the sum over the count; integers in float64."""
-    values = _float(b, x, dtype)
+    """np.mean: the sum over the count; integers in float64, and truncated if `dtype` asks for an integer."""
     axes = normal_axes(axis, x.type.rank)
     count = prod(x.type.shape[each] for each in axes)
-    return div(b, reduce(b, r.ReduceSum, values, axes, keepdims), float(count))
+    if dtype is not None and not dtype.is_float:
+        return cast(b, div(b, total(b, x, axes, keepdims, dtype), float(count)), dtype)
+    return div(b, reduce(b, r.ReduceSum, _float(b, x, dtype), axes, keepdims), float(count))
 
 
 def variance(
     b: Builder, x: Value, axis: Axis = None, keepdims: bool = False, ddof: float = 0, dtype: DType | None = None
 ) -> Value:
-    """np.var: the mean square distance from the mean."""
+    """np.var: the mean square distance from the mean. Raises: DTypeError for a dtype that is no float."""
+    if dtype is not None and not dtype.is_float:
+        raise DTypeError(
+            f"a variance in {dtype.short_name} is not supported", location=caller(), help="use a float dtype"
+        )
     values = _float(b, x, dtype)
     axes = normal_axes(axis, x.type.rank)
     center = mean(b, values, axes, keepdims=True)
@@ -109,8 +129,8 @@ def variance(
 def deviation(
     b: Builder, x: Value, axis: Axis = None, keepdims: bool = False, ddof: float = 0, dtype: DType | None = None
 ) -> Value:
-    """np.std."""
-    return b.value(e.Sqrt(), variance(b, x, axis, keepdims, ddof, dtype))
+    """np.std; the derivative is 0 where all elements are the same."""
+    return root(b, variance(b, x, axis, keepdims, ddof, dtype))
 
 
 def extreme(b: Builder, largest: bool, x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
@@ -150,26 +170,54 @@ def arg_extreme(b: Builder, largest: bool, x: Value, axis: int | None = None, ke
 
 
 def norm(b: Builder, x: Value, order: Any = None, axis: Axis = None, keepdims: bool = False) -> Value:
-    """np.linalg.norm of vectors (orders 1, 2, inf, -inf, p) and the Frobenius norm of matrices."""
+    """np.linalg.norm: vectors in any order, matrices in Frobenius', 1 and infinity's; the derivative at 0 is 0.
+
+    Raises: ArgumentValueError for other matrix norms, which need singular values.
+    """
     values = _float(b, x, None)
     axes = normal_axes(axis, x.type.rank)
-    if order is None or order == "fro" or (order == 2 and len(axes) == 1):
-        return b.value(e.Sqrt(), reduce(b, r.ReduceSum, mul(b, values, values), axes, keepdims))
-    if len(axes) > 1 or isinstance(order, str):
+    if axis is None and order is not None and x.type.rank > 2:
+        raise ArgumentValueError(
+            f"norm of order {order!r} of an array of {x.type.rank} axes: improper number of dimensions to norm",
+            location=caller(), help="say which axis, or axes, to take it over",
+        )  # fmt: skip
+    if order is None or (order == "fro" and len(axes) == 2) or (order == 2 and len(axes) == 1):
+        return root(b, reduce(b, r.ReduceSum, mul(b, values, values), axes, keepdims))
+    if len(axes) == 2 and order in (1, -1, inf, -inf):
+        return _matrix_norm(b, absolute(b, values), order, axis, keepdims)
+    if len(axes) != 1 or isinstance(order, str):
         raise ArgumentValueError(
             f"norm of order {order!r} over axes {axes} is not supported", location=caller(),
             help="use the Frobenius norm, or a vector norm along one axis",
         )  # fmt: skip
     size = absolute(b, values)
-    if order in (float("inf"), float("-inf")):
+    if order in (inf, -inf):
         return extreme(b, order > 0, size, axes, keepdims)
     if order == 1:
         return reduce(b, r.ReduceSum, size, axes, keepdims)
     if order == 0:
         return reduce(b, r.ReduceSum, cast(b, truth(b, size), values.type.dtype), axes, keepdims)
-    powers = b.value(a.Pow(), size, number(b, float(order), size.type.dtype, size.type.shape))
-    summed = reduce(b, r.ReduceSum, powers, axes, keepdims)
-    return b.value(a.Pow(), summed, number(b, 1.0 / order, summed.type.dtype, summed.type.shape))
+    summed = reduce(b, r.ReduceSum, _power_but_at_zero(b, size, float(order)), axes, keepdims)
+    return _power_but_at_zero(b, summed, 1.0 / order)
+
+
+def _power_but_at_zero(b: Builder, x: Value, exponent: float) -> Value:
+    """x to a constant power with derivative 0 at 0."""
+    zero = number(b, 0.0, x.type.dtype, x.type.shape)
+    power = b.value(a.Pow(), x, number(b, exponent, x.type.dtype, x.type.shape))
+    at_zero = zero if exponent > 0 else number(b, inf, x.type.dtype, x.type.shape)
+    return b.value(Select(), b.value(Equal(), x, zero), at_zero, power)
+
+
+def _matrix_norm(b: Builder, size: Value, order: float, axis: Axis, keepdims: bool) -> Value:
+    """The largest (or smallest, below 0) sum of a column (order 1) or row (order inf)."""
+    rank = size.type.rank
+    rows, columns = (0, 1) if axis is None else [normal_axis(each, rank) for each in axis]  # type: ignore[union-attr]
+    summed, compared = (rows, columns) if abs(order) == 1 else (columns, rows)
+    sums = reduce(b, r.ReduceSum, size, summed, True)
+    result = extreme(b, order > 0, sums, compared, True)
+    axes = (rows, columns)
+    return result if keepdims else b.value(Reshape(without(size.type.shape, axes)), result)
 
 
 def logsumexp(b: Builder, x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
@@ -210,4 +258,3 @@ def cumulative(b: Builder, op: Op, x: Value, axis: int) -> Value:
         x = b.value(Concatenate(axis), head, moved)
         step *= 2
     return x
-

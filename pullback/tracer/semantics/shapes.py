@@ -3,22 +3,39 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from itertools import pairwise
 from math import prod
-from typing import Any
+from typing import Any, SupportsIndex
 
-from pullback.errors import ArgumentValueError, ShapeError
+from pullback.errors import ArgumentError, ArgumentValueError, PullbackError, ShapeError
 from pullback.ir.core import Builder, Value
-from pullback.ir.ops.logic import Select
 from pullback.ir.ops.shape import Assemble, Concatenate, Reshape, Slice, Transpose
 from pullback.ir.types import Shape
 from pullback.location import caller
 from pullback.tracer.semantics.elementwise import broadcast_to, cast, number, promoted
 from pullback.tracer.semantics.reductions import normal_axes, normal_axis
 
+Integers = SupportsIndex | Sequence[SupportsIndex]
 
-def reshape(b: Builder, x: Value, shape: int | Sequence[int]) -> Value:
+
+def integers(given: Any) -> tuple[int, ...]:
+    """One integer or a sequence of them (a NumPy array of them too) as a tuple.
+
+    Raises: ArgumentError for anything else.
+    """
+    try:
+        if isinstance(given, list | tuple) or getattr(given, "ndim", 0) == 1:
+            return tuple([operator.index(each) for each in given])
+        return (operator.index(given),)
+    except TypeError as error:
+        if isinstance(error, PullbackError):
+            raise
+        raise ArgumentError(f"{given!r} is not an integer or a tuple of integers", location=caller()) from None
+
+
+def reshape(b: Builder, x: Value, shape: Integers) -> Value:
     """np.reshape in C order; one size may be -1. Raises: ShapeError where the sizes do not fit."""
-    wanted = [operator.index(shape)] if not isinstance(shape, list | tuple) else [operator.index(s) for s in shape]
+    wanted = list(integers(shape))
     size = x.type.size
     if wanted.count(-1) > 1:
         raise ShapeError("can only specify one unknown dimension", location=caller())
@@ -40,10 +57,10 @@ def _misfit(x: Value, wanted: Sequence[int]) -> None:
     )
 
 
-def transpose(b: Builder, x: Value, axes: Sequence[int] | None = None) -> Value:
-    """np.transpose: axes reversed without a list of them."""
+def transpose(b: Builder, x: Value, axes: Integers | None = None) -> Value:
+    """np.transpose: axes reversed without a list of them. Raises: ArgumentValueError for another set of axes."""
     rank = x.type.rank
-    order = tuple(reversed(range(rank))) if axes is None else tuple(normal_axis(axis, rank) for axis in axes)
+    order = tuple(reversed(range(rank))) if axes is None else tuple(normal_axis(axis, rank) for axis in integers(axes))
     if sorted(order) != list(range(rank)):
         raise ArgumentValueError(f"axes {order} do not match an array of {rank} axes", location=caller())
     return x if order == tuple(range(rank)) else b.value(Transpose(order), x)
@@ -56,32 +73,38 @@ def swapaxes(b: Builder, x: Value, first: int, second: int) -> Value:
     return transpose(b, x, order)
 
 
-def moveaxis(b: Builder, x: Value, source: int | Sequence[int], destination: int | Sequence[int]) -> Value:
+def moveaxis(b: Builder, x: Value, source: Integers, destination: Integers) -> Value:
+    """np.moveaxis. Raises: ArgumentValueError for two lists of different lengths, or an axis twice."""
     rank = x.type.rank
-    sources = [normal_axis(s, rank) for s in (source if isinstance(source, list | tuple) else [source])]
-    targets = [normal_axis(t, rank) for t in (destination if isinstance(destination, list | tuple) else [destination])]
+    sources = [normal_axis(each, rank) for each in integers(source)]
+    targets = [normal_axis(each, rank) for each in integers(destination)]
     if len(sources) != len(targets):
         raise ArgumentValueError("source and destination must have as many axes", location=caller())
+    for name, axes in (("source", sources), ("destination", targets)):
+        if len(set(axes)) != len(axes):
+            raise ArgumentValueError(f"repeated axis in {name}", location=caller())
     order = [axis for axis in range(rank) if axis not in sources]
     for target, origin in sorted(zip(targets, sources, strict=True)):
         order.insert(target, origin)
     return transpose(b, x, order)
 
 
-def expand_dims(b: Builder, x: Value, axis: int | Sequence[int]) -> Value:
-    wanted = list(axis) if isinstance(axis, list | tuple) else [axis]
+def expand_dims(b: Builder, x: Value, axis: Integers) -> Value:
+    """np.expand_dims."""
+    wanted = integers(axis)
     rank = x.type.rank + len(wanted)
     new = normal_axes(wanted, rank)
     sizes = iter(x.type.shape)
     return reshape(b, x, tuple(1 if each in new else next(sizes) for each in range(rank)))
 
 
-def squeeze(b: Builder, x: Value, axis: int | Sequence[int] | None = None) -> Value:
+def squeeze(b: Builder, x: Value, axis: Integers | None = None) -> Value:
+    """np.squeeze. Raises: ShapeError for an axis of another size than 1."""
     shape = x.type.shape
     if axis is None:
         gone = tuple(each for each, size in enumerate(shape) if size == 1)
     else:
-        gone = normal_axes(axis, len(shape))
+        gone = normal_axes(integers(axis), len(shape))
         for each in gone:
             if shape[each] != 1:
                 raise ShapeError(
@@ -140,12 +163,12 @@ def window(b: Builder, x: Value, axis: int, start: int, count: int, step: int = 
     return b.value(Slice(starts, sizes, steps), x)
 
 
-def split(b: Builder, x: Value, sections: int | Sequence[int], axis: int = 0, uneven: bool = False) -> list[Value]:
+def split(b: Builder, x: Value, sections: Any, axis: int = 0, uneven: bool = False) -> list[Value]:
     """np.split (np.array_split if `uneven`). Raises: ArgumentValueError where it does not divide."""
     along = normal_axis(axis, x.type.rank)
     size = x.type.shape[along]
-    if isinstance(sections, list | tuple):
-        places = [0, *(max(0, min(s if s >= 0 else size + s, size)) for s in map(operator.index, sections)), size]
+    if isinstance(sections, list | tuple) or getattr(sections, "ndim", 0) == 1:
+        places = [0, *(max(0, min(s if s >= 0 else size + s, size)) for s in integers(sections)), size]
     else:
         count = operator.index(sections)
         if count <= 0 or (size % count and not uneven):
@@ -157,7 +180,7 @@ def split(b: Builder, x: Value, sections: int | Sequence[int], axis: int = 0, un
         places = [0]
         for part in range(count):
             places.append(places[-1] + long + (part < extra))
-    return [window(b, x, along, low, max(0, high - low)) for low, high in zip(places, places[1:], strict=False)]
+    return [window(b, x, along, low, max(0, high - low)) for low, high in pairwise(places)]
 
 
 def flip(b: Builder, x: Value, axis: int | Sequence[int] | None = None) -> Value:
@@ -169,21 +192,30 @@ def flip(b: Builder, x: Value, axis: int | Sequence[int] | None = None) -> Value
     return b.value(Slice(starts, shape, steps), x) if x.type.size else x
 
 
-def roll(b: Builder, x: Value, shift: int, axis: int | None = None) -> Value:
-    """np.roll along one axis, or of the flattened array."""
+def roll(b: Builder, x: Value, shift: Integers, axis: Integers | None = None) -> Value:
+    """np.roll along axes, or of the flattened array. Raises: ArgumentValueError for shifts that match no axes."""
     if axis is None:
-        return reshape(b, roll(b, reshape(b, x, -1), shift, 0), x.type.shape)
-    along = normal_axis(axis, x.type.rank)
+        return reshape(b, roll(b, reshape(b, x, -1), sum(integers(shift)), 0), x.type.shape)
+    shifts, axes = integers(shift), integers(axis)
+    if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
+        raise ArgumentValueError("'shift' and 'axis' should be scalars or 1D sequences", location=caller())
+    count = max(len(shifts), len(axes))
+    for each, along in zip(shifts * (count // len(shifts)), axes * (count // len(axes)), strict=True):
+        x = _rolled(b, x, each, normal_axis(along, x.type.rank))
+    return x
+
+
+def _rolled(b: Builder, x: Value, shift: int, along: int) -> Value:
     size = x.type.shape[along]
-    cut = operator.index(shift) % size if size else 0
+    cut = shift % size if size else 0
     if cut == 0:
         return x
     return concatenate(b, [window(b, x, along, size - cut, cut), window(b, x, along, 0, size - cut)], along)
 
 
-def tile(b: Builder, x: Value, repeats: int | Sequence[int]) -> Value:
+def tile(b: Builder, x: Value, repeats: Integers) -> Value:
     """np.tile."""
-    counts = [operator.index(r) for r in repeats] if isinstance(repeats, list | tuple) else [operator.index(repeats)]
+    counts = list(integers(repeats))
     rank = max(len(counts), x.type.rank)
     counts = [1] * (rank - len(counts)) + counts
     shape = (1,) * (rank - x.type.rank) + x.type.shape
@@ -193,9 +225,11 @@ def tile(b: Builder, x: Value, repeats: int | Sequence[int]) -> Value:
     return reshape(b, wide, tuple(count * size for count, size in zip(counts, shape, strict=True)))
 
 
-def repeat(b: Builder, x: Value, repeats: int, axis: int | None = None) -> Value:
-    """np.repeat by one count."""
+def repeat(b: Builder, x: Value, repeats: SupportsIndex, axis: int | None = None) -> Value:
+    """np.repeat by one count. Raises: ArgumentValueError for a count below 0."""
     count = operator.index(repeats)
+    if count < 0:
+        raise ArgumentValueError("repeats may not contain negative values", location=caller())
     if axis is None:
         x, axis = reshape(b, x, -1), 0
     along = normal_axis(axis, x.type.rank)
@@ -205,29 +239,49 @@ def repeat(b: Builder, x: Value, repeats: int, axis: int | None = None) -> Value
     return reshape(b, wide, (*shape[:along], shape[along] * count, *shape[along + 1 :]))
 
 
+def pairs(given: Any, rank: int, what: str = "pad_width") -> list[tuple[Any, Any]]:
+    """np.pad's forms of widths and values, one (before, after) per axis: c, (c,), (b, a), ((b, a),), ((b, a), …).
+
+    A dict gives them for the axes it names, and 0 for the others. Raises: ArgumentValueError for other forms.
+    """
+    if isinstance(given, dict):
+        named = {normal_axis(axis, rank): pairs(each, 1, what)[0] for axis, each in given.items()}
+        return [named.get(axis, (0, 0)) for axis in range(rank)]
+    rows = given.tolist() if hasattr(given, "tolist") else given
+    if not isinstance(rows, list | tuple):
+        return [(rows, rows)] * rank
+    rows = [rows] if not rows or not isinstance(rows[0], list | tuple) else list(rows)
+    if any(len(row) not in (1, 2) for row in rows) or len(rows) not in (1, rank):
+        raise ArgumentValueError(f"{what} {given} does not fit {rank} axes", location=caller())
+    found = [(row[0], row[-1]) for row in rows]
+    return found * rank if len(found) == 1 else found
+
+
 def pad_widths(widths: Any, rank: int) -> list[tuple[int, int]]:
-    """np.pad's forms of widths, one (before, after) per axis."""
-    if not isinstance(widths, list | tuple):
-        return [(operator.index(widths),) * 2] * rank
-    rows = list(widths)
-    if rows and not isinstance(rows[0], list | tuple):
-        rows = [rows]
-    pairs = [(row[0], row[-1]) for row in rows]
-    return pairs * rank if len(pairs) == 1 else pairs
+    """np.pad's widths, one (before, after) per axis. Raises: ArgumentValueError if one is negative."""
+    found = [(operator.index(before), operator.index(after)) for before, after in pairs(widths, rank)]
+    if any(before < 0 or after < 0 for before, after in found):
+        raise ArgumentValueError("pad_width cannot contain negative values", location=caller())
+    return found
 
 
-def pad(b: Builder, x: Value, widths: Any, fill: float = 0) -> Value:
-    """np.pad with a constant. Raises: ArgumentValueError for widths that do not fit the axes or are negative."""
-    pairs = pad_widths(widths, x.type.rank)
-    if len(pairs) != x.type.rank or any(before < 0 or after < 0 for before, after in pairs):
-        raise ArgumentValueError(f"pad widths {widths} do not fit {x.type.rank} axes", location=caller())
-    dims = tuple(before + size + after for (before, after), size in zip(pairs, x.type.shape, strict=True))
-    starts, steps = tuple(before for before, _ in pairs), (1,) * x.type.rank
-    if fill == 0 or x.type.dtype.is_bool:
-        return b.value(Assemble(dims, (starts,), (steps,)), x)
-    inside = b.value(Assemble(dims, (starts,), (steps,)), number(b, True, promoted([True]), x.type.shape))
-    padded = b.value(Assemble(dims, (starts,), (steps,)), x)
-    return b.value(Select(), inside, padded, number(b, fill, x.type.dtype, dims))
+def pad(b: Builder, x: Value, widths: Any, fill: Any = 0) -> Value:
+    """np.pad with constants, also other ones for each end. Raises: ArgumentValueError for widths that do not fit."""
+    sizes, fills = pad_widths(widths, x.type.rank), pairs(fill, x.type.rank, "constant_values")
+    zero = all(each == 0 for pair in fills for each in pair)
+    if zero:
+        dims = tuple(before + size + after for (before, after), size in zip(sizes, x.type.shape, strict=True))
+        starts, steps = tuple(before for before, _ in sizes), (1,) * x.type.rank
+        return b.value(Assemble(dims, (starts,), (steps,)), x) if dims != x.type.shape else x
+    for axis, (counts, values) in enumerate(zip(sizes, fills, strict=True)):
+        parts = [number(b, value, x.type.dtype, _with_size(x.type.shape, axis, count)) for value, count in
+                 zip(values, counts, strict=True)]  # fmt: skip
+        x = concatenate(b, [parts[0], x, parts[1]], axis)
+    return x
+
+
+def _with_size(shape: Shape, axis: int, size: int) -> Shape:
+    return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def trace_of(b: Builder, x: Value, offset: int = 0) -> Value:
@@ -254,4 +308,3 @@ def difference(b: Builder, x: Value, axis: int = -1) -> tuple[Value, Value]:
     size = x.type.shape[along]
     count = max(size - 1, 0)
     return window(b, x, along, min(1, size), count), window(b, x, along, 0, count)
-

@@ -1,0 +1,1 @@
+"""NumPy's functions on traced values, a family a file; `table` says which function of NumPy each one stands for."""

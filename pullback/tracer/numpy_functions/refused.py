@@ -1,0 +1,78 @@
+"""NumPy's functions that are not traced, and for each kind of them the way out."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import numpy as np
+
+from pullback.errors import TraceError
+from pullback.location import caller
+
+_IN_PLACE = "nothing traced is changed in place: assign a new array, built with np.where, np.concatenate or np.stack"
+_FULL = "a constant array of a traced number is np.broadcast_to(x, shape); otherwise " + _IN_PLACE
+_SHAPE = "its result's shape depends on values: choose with np.where(mask, x, 0), or compute it outside of the function"
+_LINALG = (
+    "solve outside of the traced function and pass the result as an argument, or write the formula for a small size"
+)
+_ORDER = "sort outside of the traced function: pass the order in, and read x[order]"
+_COMPLEX = "complex numbers are not supported: keep real and imaginary parts in arrays of their own"
+_FILE = "return the array from the function, and save or show the result"
+_COUNTS = "counts have no derivative: compute them outside of the traced function"
+
+_HELP: dict[str, str] = {
+    **dict.fromkeys(("copyto",), _FULL),
+    **dict.fromkeys(("put", "place", "putmask", "fill_diagonal", "put_along_axis"), _IN_PLACE),
+    **dict.fromkeys((
+        "nonzero", "flatnonzero", "argwhere", "unique", "unique_all", "unique_counts", "unique_inverse",
+        "unique_values", "union1d", "intersect1d", "setdiff1d", "setxor1d", "trim_zeros",
+    ), _SHAPE),
+    **dict.fromkeys(("sort", "argsort", "lexsort", "partition", "argpartition", "sort_complex", "median", "percentile",
+                     "quantile", "nanmedian", "nanpercentile", "nanquantile"), _ORDER),
+    **dict.fromkeys(("angle",), _COMPLEX),
+    **dict.fromkeys(("save", "savez", "savez_compressed", "savetxt"), _FILE),
+    **dict.fromkeys(("histogram", "histogram2d", "histogramdd", "histogram_bin_edges"), _COUNTS),
+    "polymul": "use np.convolve(p, q)",
+    "geomspace": "use np.exp(np.linspace(np.log(start), np.log(stop), num))",
+    "apply_over_axes": "call the function for each axis with keepdims=True",
+    "i0": "write it as a series, or pass its result as an argument",
+}  # fmt: skip
+
+_BY_MODULE: Mapping[str, str] = MappingProxyType({
+    "numpy.linalg": _LINALG, "numpy.fft": _COMPLEX, "numpy.lib.scimath": _COMPLEX,
+})  # fmt: skip
+
+_UFUNCS: Mapping[str, str] = MappingProxyType({
+    "frexp": "use np.floor(np.log2(np.abs(x)))", "ldexp": "use x * np.exp2(i)",
+    "isnat": "dates are not supported", "nextafter": "add np.spacing of a known number",
+})  # fmt: skip
+
+DEFAULT = "write it in terms of functions that are, or pass its result as an argument"
+
+
+def refuse_function(function: Any) -> NoReturn:
+    """Raises: TraceError that names a function of NumPy and the way out."""
+    module, name = getattr(function, "__module__", "numpy") or "numpy", function.__name__
+    help = _HELP.get(name) if module == "numpy" else _BY_MODULE.get(module)
+    raise TraceError(
+        f"{module.replace('numpy', 'np', 1)}.{name} is not traced", location=caller(), help=help or DEFAULT
+    )
+
+
+def refuse_ufunc(ufunc: np.ufunc, method: str) -> NoReturn:
+    """Raises: TraceError that names a ufunc, or a method of one, and the way out."""
+    name, help = f"np.{ufunc.__name__}", _UFUNCS.get(ufunc.__name__, DEFAULT)
+    match method:
+        case "__call__":
+            pass
+        case "at":
+            name, help = (
+                f"{name}.at",
+                "add up by place with np.bincount(places, weights), or build the array with np.where",
+            )
+        case "reduceat":
+            name, help = f"{name}.reduceat", "reduce slices of the array one by one"
+        case _:
+            name = f"{name}.{method}"
+    raise TraceError(f"{name} is not traced", location=caller(), help=help)
