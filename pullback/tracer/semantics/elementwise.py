@@ -67,8 +67,11 @@ def _loop(ufunc: np.ufunc, probes: tuple[DType | type, ...], wanted: DType | Non
     asked = [p.numpy if isinstance(p, DType) else np.dtype(bool) if p is bool else p for p in probes]
     shown = " and ".join(p.short_name if isinstance(p, DType) else f"a Python {p.__name__}" for p in probes)
     try:
-        signature = None if wanted is None else (*[None] * ufunc.nin, *[wanted.numpy] * ufunc.nout)
-        found = ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout), signature=signature, casting=casting)
+        if wanted is None:
+            found = ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout), casting=casting)
+        else:
+            signature = (*[None] * ufunc.nin, *[wanted.numpy] * ufunc.nout)
+            found = ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout), signature=signature, casting=casting)
     except TypeError:
         raise DTypeError(
             f"np.{ufunc.__name__} is not defined for {shown}"
