@@ -21,10 +21,12 @@ from pullback.config import config
 from pullback.errors import PullbackError
 from pullback.tensors import *  # noqa: F403
 from pullback.tensors import __all__ as _tensor_names
+from pullback.tracer.functional import associative_scan, cond, fori_loop, scan, while_loop
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "CompiledFunction", "PullbackError", "compile_grad", "config", "grad", "gradcheck", "hessian", "hvp", "jacfwd",
-    "jacobian", "jacrev", "jvp", "linearize", "stop_gradient", "value_and_grad", "vjp", "autograd", "nn", *_tensor_names,
+    "CompiledFunction", "PullbackError", "associative_scan", "compile_grad", "cond", "config", "fori_loop", "grad",
+    "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "scan", "stop_gradient",
+    "value_and_grad", "vjp", "while_loop", "autograd", "nn", *_tensor_names,
 ]  # fmt: skip

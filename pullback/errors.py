@@ -41,6 +41,10 @@ class ConcreteError(TraceError):
     """Python asks for a number that is only known when the compiled code runs."""
 
 
+class CarryError(TraceError):
+    """A loop's variable that changes its type, its shape or its nesting from one iteration to the next."""
+
+
 class ArgumentError(PullbackError, TypeError):
     """A call with arguments that do not fit the function."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from pullback.errors import TraceError
 from pullback.ir.core import Value
 from pullback.location import caller
+from pullback.tracer import assign
 from pullback.tracer.numpy_functions import selection, shapes, values
 from pullback.tracer.numpy_functions.refused import refuse_function
 from pullback.tracer.numpy_functions.table import FUNCTIONS
@@ -73,7 +74,10 @@ class TracedArray(Traced):
     __hash__ = Traced.__hash__
 
     def __getitem__(self, index: Any) -> Any:
-        return selection.get_item(self, index)
+        return assign.get_item(self, index, selection.get_item)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        assign.set_item(self, index, value)
 
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
@@ -212,6 +216,6 @@ class TracedArray(Traced):
         return FUNCTIONS[np.cumprod](self, axis, dtype, out)
 
 
-def wrap(value: Value, recorder: Recorder) -> TracedArray:
+def wrap(value: Value | None, recorder: Recorder) -> TracedArray:
     """What user code sees of a value."""
     return TracedArray(value, recorder)

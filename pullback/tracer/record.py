@@ -11,10 +11,10 @@ import numpy as np
 
 from pullback.config import settings
 from pullback.errors import TraceError
-from pullback.ir.core import Function, Region, RegionBuilder, Value
+from pullback.ir.core import Function, Region, RegionBuilder, Value, walk
 from pullback.ir.ops.creation import Full
 from pullback.ir.types import type_of
-from pullback.location import caller
+from pullback.location import Location, caller
 
 Array = np.ndarray[Any, Any]
 
@@ -61,7 +61,8 @@ class Frame:
     """A region inside the function that is being recorded.
 
     `path` tells the loop apart from others (by order of recording, outermost first), `written` are the arrays that
-    were written in it, by identity. `outside` lists what Python objects existed before: see `effects`.
+    were written in it, by identity; `values` is what arrays held at its end, where somebody asks for that later.
+    `outside` lists Python objects that existed before: see `effects`.
     """
 
     region: Region
@@ -69,6 +70,7 @@ class Frame:
     path: tuple[int, ...]
     outside: Callable[[], list[Any]]
     written: dict[int, Write] = field(default_factory=dict)
+    values: dict[int, Value] = field(default_factory=dict)
     loops: int = 0
 
     def outer_writes(self) -> list[Write]:
@@ -83,7 +85,7 @@ class Recorder(RegionBuilder):
     the region when it is finished.
     """
 
-    def __init__(self, wrap: Callable[[Value, Recorder], Any], outer: Recorder | None = None) -> None:
+    def __init__(self, wrap: Callable[[Value | None, Recorder], Any], outer: Recorder | None = None) -> None:
         super().__init__(Region())
         self.top = self.region
         self.outer = outer
@@ -109,6 +111,10 @@ class Recorder(RegionBuilder):
         """The traced array that stands for a value of this trace."""
         return self._wrap(value, self)
 
+    def made(self) -> Any:
+        """A traced array that is yet to be given its elements."""
+        return self._wrap(None, self)
+
     # Regions inside
 
     @property
@@ -125,6 +131,10 @@ class Recorder(RegionBuilder):
         frame.loops += 1
         return (*frame.path, frame.loops)
 
+    def hint(self, path: tuple[int, ...]) -> Hint:
+        """What earlier recordings of the loop at `path` have found out."""
+        return self.hints.setdefault(path, Hint())
+
     def log(self, target: Writable) -> None:
         """Remember what `target` holds before it is written, once per region."""
         if self.frames:
@@ -136,11 +146,12 @@ class Recorder(RegionBuilder):
     def inside(
         self, arguments: list[Value], path: tuple[int, ...] = (), outside: Callable[[], list[Any]] = list
     ) -> Iterator[Frame]:
-        """Record a region of its own. At its end, arrays that were written hold again what they held before it."""
+        """Record a region of its own. At its end, outer arrays that were written hold again what they held before."""
         before = self.region
         frame = Frame(Region(arguments), len(self.frames) + 1, path, outside)
         self.frames.append(frame)
         self.region = frame.region
+        self.has_regions = True
         try:
             yield frame
         finally:
@@ -148,7 +159,8 @@ class Recorder(RegionBuilder):
             self.frames.pop()
             for write in frame.written.values():
                 write.after = write.target.state
-                write.target.state = write.before
+                if write.target.depth < frame.depth:
+                    write.target.state = write.before
 
     @contextmanager
     def again(self, frame: Frame) -> Iterator[None]:
@@ -195,13 +207,42 @@ class Recorder(RegionBuilder):
             recorder = recorder.outer
         return False
 
+    def _check_reach(self, yields: list[Value]) -> None:
+        """Raises: TraceError for a value of a loop or branch that is used outside of it."""
+        inner = _inner_values(self.region)
+        stack: list[tuple[Region, set[Value]]] = [(self.region, set())]
+        while stack:
+            region, visible = stack.pop()
+            own = {*region.arguments, *(result for operation in region.operations for result in operation.results)}
+            seen = visible | (own & inner)
+            for operation in region.operations:
+                if any(operand in inner and operand not in seen for operand in operation.operands):
+                    raise leaked(operation.location)
+                stack += [(each, seen) for each in operation.regions]
+            results = yields if region is self.region else region.yields
+            if any(value in inner and value not in seen for value in results):
+                raise leaked(self.location)
+
     def finish(self, name: str, parameters: list[Value], yields: list[Value]) -> tuple[Function, list[Value]]:
         """The recorded function, and the outer values that its arguments after `parameters` stand for."""
         self.is_open = False
+        if self.has_regions:
+            self._check_reach(yields)
         self.region.arguments = [*parameters, *self._lifted.values(), *(known.value for known in self._captures)]
         self.region.yields = tuple(yields)
         arrays = [known.array if known.is_unchanged() else known.snapshot for known in self._captures]
         return Function(name, self.region, arrays), list(self._lifted)
+
+
+def _inner_values(region: Region) -> set[Value]:
+    """Values of the regions inside of a region."""
+    found: set[Value] = set()
+    for operation in walk(region):
+        for inner in operation.regions:
+            found.update(inner.arguments)
+            for each in inner.operations:
+                found.update(each.results)
+    return found
 
 
 _current: ContextVar[Recorder | None] = ContextVar("pullback_recorder", default=None)
@@ -228,4 +269,12 @@ def escaped() -> TraceError:
     return TraceError(
         "a traced value is used outside of the function that made it", location=caller(),
         help="return it from the function instead of storing it outside",
+    )  # fmt: skip
+
+
+def leaked(location: Location) -> TraceError:
+    """The error for a value of a loop or branch that is used outside of it."""
+    return TraceError(
+        "a value that was computed inside of a loop or branch is used outside of it", location=location,
+        help="keep it in a variable of the function, or return it from the loop's or branch's function",
     )  # fmt: skip

@@ -178,10 +178,6 @@ class Traced:
         self._concrete("np.asarray(x), np.array([x, ...]), or a function that makes an array of x,",
                        "use x as it is; use np.stack for a list of traced values")  # fmt: skip
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        raise TraceError("array assignment is not traced", location=caller(),
-                         help="build the array with np.where, np.concatenate or np.stack")  # fmt: skip
-
     def __hash__(self) -> int:
         raise TraceError("a traced value cannot be a dict key or set element", location=caller(),
                          help="use a Python number or a string as the key")  # fmt: skip

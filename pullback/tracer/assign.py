@@ -1,0 +1,290 @@
+"""``x[index] = value`` and its kin on traced arrays: each gives the array that owns the elements another IR value."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.errors import DTypeError, ShapeError, TraceError
+from pullback.ir.core import Value
+from pullback.ir.types import ArrayType, Shape
+from pullback.location import caller
+from pullback.tracer.memory import Known, View, root_of
+from pullback.tracer.record import Recorder
+from pullback.tracer.rows import rows_of
+from pullback.tracer.semantics import elementwise as s
+from pullback.tracer.semantics.indexing import expand
+from pullback.tracer.semantics.shapes import reshape
+from pullback.tracer.traced import Traced, active, array_of, lower
+from pullback.tracer.windows import Place, place_of, plain
+
+
+def get_item(x: Traced, index: Any, with_arrays: Callable[[Traced, Any], Any]) -> Any:
+    """``x[index]``: a view where NumPy has one, else a copy; `with_arrays` reads by integer arrays and masks."""
+    b = active()
+    place = place_of(b, x.type, index)
+    if place is None:
+        return with_arrays(x, plain(index))
+    known = x.known
+    if known is not None and not place.is_computed and not place.shape:
+        return known[plain(index)]
+    if x.recorder is not b:
+        return b.wrap(place.read(b, array_of(b, x)))
+    whole = x.value
+    part = place.read(b, whole)
+    made = b.wrap(part)
+    if place.shape:
+        made.state = (None, View(x, place, part.type, whole, part, b.region))
+    return made
+
+
+def target(x: Traced) -> Recorder:
+    """The recorder, if `x` may be written here. Raises: TraceError for an array of a trace around this one."""
+    b = active()
+    if x.recorder is not b:
+        raise TraceError("assigning into an array of the function around this one, whose derivative is taken here",
+                         location=caller(), help="return the new elements, and assign them outside")  # fmt: skip
+    return b
+
+
+def set_item(x: Traced, index: Any, value: Any) -> None:
+    """``x[index] = value``. Raises: ShapeError for a value that does not fit, OutOfBoundsError, TraceError."""
+    b = target(x)
+    if set_known(b, x, index, value):
+        return
+    place = place_of(b, x.type, index)
+    if place is None:
+        set_by_arrays(b, x, plain(index), value)
+        return
+    if isinstance(value, Traced) and isinstance(value.memory, View):
+        view = value.memory
+        if view.base is x and isinstance(view.part, Place) and view.part.same_as(place):
+            return
+    x.store(place.write(b, x.value, fitted(b, value, x.type.dtype, place.shape)))
+
+
+def set_known(b: Recorder, x: Traced, index: Any, value: Any) -> bool:
+    """Write known elements into a known array, in NumPy; whether that could be done."""
+    root = root_of(x)
+    if not isinstance(root.memory, Known) or root.depth != b.depth or x.known is None:
+        return False
+    index = plain(index)
+    if isinstance(value, Traced):
+        value = value.known
+    if value is None or _is_traced(index) or _is_traced(value):
+        return False
+    root.state = (None, Known(root.memory.writable()))
+    elements = x.known
+    assert elements is not None
+    elements[index] = value
+    return True
+
+
+def _is_traced(tree: Any) -> bool:
+    if isinstance(tree, slice):
+        return any(isinstance(each, Traced) for each in (tree.start, tree.stop, tree.step))
+    if isinstance(tree, tuple | list):
+        return any(_is_traced(each) for each in tree)
+    return isinstance(tree, Traced)
+
+
+def fitted(b: Recorder, value: Any, dtype: dtypes.DType, shape: Shape) -> Value:
+    """A value in the dtype and shape of the elements that it replaces. Raises: ShapeError for another shape."""
+    operand = lower(b, value)
+    have = s.shape_of(operand)
+    extra = len(have) - len(shape)
+    if extra > 0 and all(size == 1 for size in have[:extra]):
+        operand = reshape(b, s.value_of(operand), have[extra:])  # type: ignore[arg-type]
+        have = have[extra:]
+    fits = len(have) <= len(shape) and all(
+        size in (1, wanted) for size, wanted in zip(have[::-1], shape[::-1], strict=False)
+    )
+    if not fits:
+        raise ShapeError(f"could not broadcast input array from shape {_shown(have)} into shape {_shown(shape)}",
+                         location=caller())  # fmt: skip
+    return s.ready(b, operand, dtype, shape)
+
+
+def _shown(shape: Shape) -> str:
+    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+# Masks and index arrays
+
+
+def set_by_arrays(b: Recorder, x: Traced, index: Any, value: Any) -> None:
+    """``x[index] = value`` with arrays in the index; where an element is named twice, the last value counts."""
+    if _has_mask(index):
+        mask = _mask(index)
+        whole, chosen = x.value, mask_of(b, x.type, mask)
+        x.store(s.where(b, chosen, by_mask(b, x.type, mask.ndim, value), whole))
+        return
+    rows = rows_of(b, x.type, expand(index, x.type.rank))
+    news = rows.by_rows(b, fitted(b, value, x.type.dtype, rows.shape))
+    whole = x.value
+    x.store(rows.write(b, whole, rows.replaced(b, rows.read(b, whole), news)))
+
+
+def _has_mask(index: Any) -> bool:
+    """Whether a computed mask is part of an index."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(part, Traced) and part.type.dtype.is_bool for part in parts)
+
+
+def _mask(index: Any) -> Traced:
+    """The computed mask that an index is. Raises: TraceError if there is more to it."""
+    parts = [part for part in (index if isinstance(index, tuple) else (index,)) if part is not Ellipsis]
+    first, *rest = parts
+    alone = isinstance(first, Traced) and all(isinstance(part, slice) and part == slice(None) for part in rest)
+    if not alone:
+        raise TraceError("a computed mask together with other indices is not traced", location=caller(),
+                         help="assign with np.where: x[...] = np.where(mask, value, x)")  # fmt: skip
+    assert isinstance(first, Traced)
+    return first
+
+
+def mask_of(b: Recorder, kind: ArrayType, mask: Traced) -> Value:
+    """A mask over the first axes, repeated along the others: ``bool[dims]``. Raises: ShapeError for another shape."""
+    have, wanted = mask.shape, kind.shape
+    if have != wanted[: len(have)]:
+        raise ShapeError(f"a mask of shape {_shown(have)} for an array of shape {_shown(wanted)}", location=caller())
+    return s.broadcast_to(b, reshape(b, array_of(b, mask), (*have, *(1,) * (len(wanted) - len(have)))), wanted)
+
+
+def by_mask(b: Recorder, kind: ArrayType, axes: int, value: Any) -> Value:
+    """The value for ``x[mask] = value`` at every element: one number, or one row for all that the mask chooses.
+
+    Raises: TraceError for a value per chosen element, because their number is not known.
+    """
+    operand = lower(b, value)
+    have, rest = s.shape_of(operand), kind.shape[axes:]
+    extra = len(have) - len(rest)
+    if extra > 0 and have[:extra] == (1,) * extra:
+        operand = reshape(b, s.value_of(operand), have[extra:])  # type: ignore[arg-type]
+    elif extra > 0:
+        raise TraceError(
+            f"assigning an array of shape {_shown(have)} to the elements that a computed mask chooses: how many they "
+            "are is only known when the compiled code runs", location=caller(),
+            help="assign a number, or use np.where(mask, values, x) with values at every element",
+        )  # fmt: skip
+    return s.ready(b, operand, kind.dtype, kind.shape)
+
+
+# In place
+
+
+def update_item(ufunc: np.ufunc, x: Traced, index: Any, value: Any) -> None:
+    """``x[index] += value`` and its kin, `index` evaluated once."""
+    b = target(x)
+    index = plain(index)
+    if _has_mask(index):
+        mask = _mask(index)
+        row = by_mask(b, x.type, mask.ndim, value)
+        x.store(s.where(b, mask_of(b, x.type, mask), kept_dtype(b, x.type.dtype, ufunc(x, b.wrap(row))), x.value))
+        return
+    place = place_of(b, x.type, index)
+    if place is not None and ufunc in (np.add, np.subtract) and not set_known_possible(b, x, index, value):
+        operand = lower(b, value)
+        if s.promoted([x.value, operand]) == x.type.dtype and not x.type.dtype.is_bool:
+            part = fitted(b, value, x.type.dtype, place.shape)
+            summed = place.add(b, x.value, part if ufunc is np.add else s.negative(b, part))
+            if summed is not None:
+                x.store(summed)
+                return
+    x[index] = in_place(ufunc, x[index], value)  # type: ignore[index]
+
+
+def set_known_possible(b: Recorder, x: Traced, index: Any, value: Any) -> bool:
+    """Whether ``x[index] = value`` is for NumPy to do."""
+    root = root_of(x)
+    known = isinstance(root.memory, Known) and root.depth == b.depth and x.known is not None
+    return known and not _is_traced(index) and (not isinstance(value, Traced) or value.known is not None)
+
+
+def in_place(ufunc: np.ufunc, x: Any, value: Any) -> Any:
+    """``x += value`` for an array with axes: its elements change, its dtype and shape stay.
+
+    Raises: DTypeError where the result cannot be cast to x's dtype, ShapeError where it has another shape.
+    """
+    result = ufunc(x, value)
+    if not isinstance(x, Traced) or not x.type.rank:
+        return result
+    b = target(x)
+    if np.shape(result) != x.shape:
+        raise ShapeError(f"non-broadcastable output operand with shape {_shown(x.shape)} doesn't match the broadcast "
+                         f"shape {_shown(np.shape(result))}", location=caller())  # fmt: skip
+    if set_known(b, x, Ellipsis, result):
+        return x
+    x.store(kept_dtype(b, x.type.dtype, result, ufunc.__name__))
+    return x
+
+
+def kept_dtype(b: Recorder, dtype: dtypes.DType, result: Any, name: str = "add") -> Value:
+    """A result as it is stored into an array of `dtype`. Raises: DTypeError for one of another kind, as NumPy."""
+    value = array_of(b, result)
+    if not np.can_cast(value.type.dtype.numpy, dtype.numpy, "same_kind"):
+        raise DTypeError(f"Cannot cast ufunc '{name}' output from {value.type.dtype.short_name} to {dtype.short_name} "
+                         "with casting rule 'same_kind'", location=caller(), help="use x = x + y")  # fmt: skip
+    return s.cast(b, value, dtype)
+
+
+def store_result(out: Any, result: Any, casting: str = "same_kind") -> Any:
+    """``out=``: elements of a result into a traced array of the same shape.
+
+    Raises: TraceError for an array of the outside, ShapeError and DTypeError for one that does not fit.
+    """
+    if not isinstance(out, Traced):
+        raise TraceError("out= names an array that was not made in the traced function", location=caller(),
+                         help="leave it out, or make it with np.zeros or np.empty in the function")  # fmt: skip
+    b = target(out)
+    if np.shape(result) != out.shape:
+        raise ShapeError(f"out= has shape {_shown(out.shape)} for a result of shape {_shown(np.shape(result))}",
+                         location=caller())  # fmt: skip
+    out.store(s.cast(b, array_of(b, result), out.type.dtype) if casting == "unsafe" else
+              kept_dtype(b, out.type.dtype, result))  # fmt: skip
+    return out
+
+
+def at(ufunc: np.ufunc, x: Any, index: Any, value: Any = None) -> None:
+    """``ufunc.at(x, index, value)``: as often as an element is named.
+
+    Raises: TraceError for an array of the outside.
+    """
+    if not isinstance(x, Traced):
+        raise TraceError(f"np.{ufunc.__name__}.at changes an array that was not made in the traced function",
+                         location=caller(), help="make a copy of it in the function: x = x.copy()")  # fmt: skip
+    b = target(x)
+    index = plain(index)
+    if place_of(b, x.type, index) is not None or _has_mask(index):
+        if ufunc.nin == 1:
+            set_item(x, index, ufunc(x[index]))  # type: ignore[index]
+        else:
+            update_item(ufunc, x, index, value)
+        return
+    rows = rows_of(b, x.type, expand(index, x.type.rank))
+    whole = x.value
+    matrix = rows.read(b, whole)
+    news = None if ufunc.nin == 1 else rows.by_rows(b, fitted(b, value, x.type.dtype, rows.shape))
+    if ufunc in (np.add, np.subtract) and news is not None and not x.type.dtype.is_bool:
+        changed = rows.added(b, matrix, news if ufunc is np.add else s.negative(b, news))
+    else:
+        changed = rows.updated(b, matrix, news, lambda *old: kept_dtype(b, x.type.dtype, ufunc(*old), ufunc.__name__))
+    x.store(rows.write(b, whole, changed))
+
+
+def copy_to(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+    """np.copyto."""
+    if not isinstance(dst, Traced):
+        raise TraceError("np.copyto into an array that was not made in the traced function", location=caller(),
+                         help="make a copy of it in the function: x = x.copy()")  # fmt: skip
+    b = target(dst)
+    value = fitted(b, src, s.promoted([lower(b, src)]), dst.shape)
+    if not np.can_cast(value.type.dtype.numpy, dst.dtype, casting):  # type: ignore[arg-type]
+        raise DTypeError(f"Cannot cast array data from {value.type.dtype.short_name} to {dst.dtype} according to the "
+                         f"rule '{casting}'", location=caller())  # fmt: skip
+    value = s.cast(b, value, dst.type.dtype)
+    if where is not True:
+        value = s.where(b, s.ready(b, lower(b, where), dtypes.boolean, dst.shape), value, dst.value)
+    dst.store(value)
