@@ -33,21 +33,23 @@ def run(
     return found
 
 
-def quotient_twice(s: LlvmScalarBuilder, x: Scalar, y: Scalar) -> Scalar:
-    """x + y, but x / y where x > 8, and x - y where what results is negative."""
+def apart(s: LlvmScalarBuilder, x: Scalar, y: Scalar) -> Scalar:
+    """With t = x / y + (x - y) where x > 8, else x + y + 1: (x - y) x where t < 0, else t y."""
 
-    def divide(s: ScalarBuilder, x: Scalar, y: Scalar) -> Scalar:
-        return s.div(x, y)
+    def divide(s: ScalarBuilder, x: Scalar, y: Scalar) -> tuple[Scalar, Scalar]:
+        return s.div(x, y), s.sub(x, y)
 
-    def subtract(s: ScalarBuilder, x: Scalar, y: Scalar) -> Scalar:
-        return s.sub(x, y)
+    def subtract(s: ScalarBuilder, x: Scalar, y: Scalar) -> tuple[Scalar, Scalar]:
+        return s.sub(x, y), s.bits(x)
 
     for _ in range(2):  # the second time finds the functions defined
         large = s.compare(Compare.GT, x, s.constant(x.dtype, 8.0))
-        first = s.rarely(large, s.add(x, y), f"divide_{x.dtype}", divide, x, y)
-        negative = s.compare(Compare.LT, first, s.constant(x.dtype, 0.0))
-        result = s.rarely(negative, first, f"subtract_{x.dtype}", subtract, x, y)
-    return result
+        usual = s.add(x, y), s.constant(x.dtype, 1.0)
+        first, second = s.rarely(large, usual, f"divide_{x.dtype}", divide, x, y)
+        total = s.add(first, second)
+        negative = s.compare(Compare.LT, total, s.constant(x.dtype, 0.0))
+        last, pattern = s.rarely(negative, (total, s.bits(y)), f"subtract_{x.dtype}", subtract, x, y)
+    return s.mul(last, s.from_bits(pattern))
 
 
 @pytest.mark.parametrize("dtype", [f32, f64], ids=str)
@@ -57,9 +59,9 @@ def test_rare_elements_are_chosen_one_by_one(dtype: DType, lanes: int) -> None:
     for bound in (1.0, 9.0, 30.0):
         x = random.uniform(-bound, bound, lanes).astype(dtype.numpy)
         y = random.uniform(-3.0, 3.0, lanes).astype(dtype.numpy)
-        wanted = np.where(x > 8, x / y, x + y)
-        wanted = np.where(wanted < 0, x - y, wanted)
-        np.testing.assert_array_equal(run(quotient_twice, dtype, lanes, x, y), wanted)
+        total = np.where(x > 8, x / y + (x - y), x + y + 1)
+        wanted = np.where(total < 0, (x - y) * x, total * y)
+        np.testing.assert_array_equal(run(apart, dtype, lanes, x, y), wanted)
 
 
 @pytest.mark.parametrize("lanes", WIDTHS)

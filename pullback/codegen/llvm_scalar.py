@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pullback import dtypes
 from pullback.codegen import vecmath
 from pullback.codegen.llvm_text import FunctionText, element_type, literal, memory_type
-from pullback.codegen.rare_lanes import COLD, define_lanes
+from pullback.codegen.rare_lanes import COLD, define_lanes, struct_type
 from pullback.dtypes import DType
 from pullback.ir.ops.scalar import Compare, Elementary, Rare, Scalar, Table
 
@@ -194,35 +194,43 @@ class LlvmScalarBuilder:
             result = f.let(f"insertelement {self.type(table.dtype)} {result}, {kind} {single}, i64 {lane}")
         return Scalar(result, table.dtype)
 
-    def rarely(self, condition: Scalar, usual: Scalar, name: str, rare: Rare, *operands: Scalar) -> Scalar:
-        f, kind = self.function, self.type(usual.dtype)
-        cold, join = f.fresh_label("rare"), f.fresh_label("usual")
-        some = condition.text
+    def rarely(
+        self, condition: Scalar, usual: tuple[Scalar, ...], name: str, rare: Rare, *operands: Scalar
+    ) -> tuple[Scalar, ...]:
+        f, flags = self.function, condition.text
+        cold, join, before = f.fresh_label("rare"), f.fresh_label("usual"), f.block
         if self.lanes > 1:
             mask = self.type(dtypes.boolean)
-            some = f.call(f"llvm.vector.reduce.or.v{self.lanes}i1", "i1", ((mask, condition.text),))
-        before = f.block
-        f.emit(f"br i1 {some}, label %{cold}, label %{join}")
+            flags = f.call(f"llvm.vector.reduce.or.v{self.lanes}i1", "i1", ((mask, condition.text),))
+        f.emit(f"br i1 {flags}, label %{cold}, label %{join}")
         f.label(cold)
-        self._define_rare(name, rare, usual.dtype, operands)
-        given = tuple((self.type(each.dtype), each.text) for each in operands)
+        results, given = [each.dtype for each in usual], [each.dtype for each in operands]
+        self._define_rare(name, rare, results, given)
+        passed = tuple((self.type(each.dtype), each.text) for each in operands)
         if self.lanes > 1:
-            name = define_lanes(f.module, name, self.lanes, usual.dtype, [each.dtype for each in operands])
-            flags = memory_type(dtypes.boolean, self.lanes)
-            wide = f.let(f"zext {self.type(dtypes.boolean)} {condition.text} to {flags}")
-            given = ((flags, wide), (kind, usual.text), *given)
-        result = f.call(name, kind, given, declare=False)
+            name = define_lanes(f.module, name, self.lanes, results, given)
+            kind = memory_type(dtypes.boolean, self.lanes)
+            wide = f.let(f"zext {self.type(dtypes.boolean)} {condition.text} to {kind}")
+            passed = ((kind, wide), *((self.type(each.dtype), each.text) for each in usual), *passed)
+        kind = struct_type(results, self.lanes)
+        found = f.call(name, kind, passed, declare=False)
+        fields = [f.let(f"extractvalue {kind} {found}, {number}") for number in range(len(usual))]
         f.emit(f"br label %{join}")
         f.label(join)
-        return Scalar(f.let(f"phi {kind} [ {usual.text}, %{before} ], [ {result}, %{cold} ]"), usual.dtype)
+        return tuple(
+            Scalar(f.let(f"phi {self.type(each.dtype)} [ {each.text}, %{before} ], [ {field}, %{cold} ]"), each.dtype)
+            for each, field in zip(usual, fields, strict=True)
+        )
 
-    def _define_rare(self, name: str, rare: Rare, dtype: DType, operands: Sequence[Scalar]) -> None:
+    def _define_rare(self, name: str, rare: Rare, results: Sequence[DType], operands: Sequence[DType]) -> None:
         """Define `rare` as a function of one element, unless the module has it."""
         if name in self.function.module.functions:
             return
-        parameters = tuple(Scalar(f"%x{number}", each.dtype) for number, each in enumerate(operands))
+        parameters = tuple(Scalar(f"%x{number}", dtype) for number, dtype in enumerate(operands))
         declared = tuple(f"{element_type(each.dtype, 1)} {each.text}" for each in parameters)
-        kind = element_type(dtype, 1)
+        kind = struct_type(results, 1)
         f = self.function.module.function(name, kind, declared, attributes=COLD)
-        result = rare(LlvmScalarBuilder(f, 1), *parameters)
-        f.emit(f"ret {kind} {result.text}")
+        text = "poison"
+        for number, each in enumerate(rare(LlvmScalarBuilder(f, 1), *parameters)):
+            text = f.let(f"insertvalue {kind} {text}, {element_type(each.dtype, 1)} {each.text}, {number}")
+        f.emit(f"ret {kind} {text}")

@@ -148,25 +148,33 @@ def _tan(s: ScalarBuilder, x: Scalar, reduced: Reduced) -> Scalar:
     return _signed(s, value, s.bit_xor(_to_top(s, reduced.quarters, 0), s.bits(x)))
 
 
-_FINISH = MappingProxyType({Elementary.SIN: _sin, Elementary.COS: _cos, Elementary.TAN: _tan})
+Finish = Callable[[ScalarBuilder, Scalar, Reduced], Scalar]
+"""Takes x and its reduced magnitude, gives the function of x."""
 
 
-def _large(function: Elementary, s: ScalarBuilder, x: Scalar) -> Scalar:
-    """The function of an x of any size from 1 on, in float64; NaN of infinities."""
-    wide = s.cast(x, f64)
-    return s.cast(_FINISH[function](s, wide, reduce_large(s, wide)), x.dtype)
+def _reduce_large(s: ScalarBuilder, x: Scalar) -> tuple[Scalar, ...]:
+    """r, rest and quarters of an x of any size from 1 on."""
+    dtype = x.dtype
+    reduced = reduce_large(s, s.cast(x, f64))
+    r = s.cast(reduced.r, dtype)
+    rest = s.add(s.sub(reduced.r, s.cast(r, f64)), reduced.rest)
+    return r, s.cast(rest, dtype), s.cast(reduced.quarters, FORMATS[dtype].integer)
 
 
-def _trigonometric(function: Elementary, s: ScalarBuilder, x: Scalar) -> Scalar:
+def _trigonometric(finish: Finish, s: ScalarBuilder, x: Scalar) -> Scalar:
     magnitude = s.abs(x)
-    usual = _FINISH[function](s, x, _reduce(s, magnitude))
+    usual = _reduce(s, magnitude)
     is_large = s.compare(Compare.GT, magnitude, s.constant(x.dtype, _CONSTANTS[x.dtype].limit))
-    return s.rarely(is_large, usual, f"large_{function.value}_{x.dtype}", partial(_large, function), x)
+    name = f"reduce_large_{x.dtype}"
+    r, rest, quarters = s.rarely(is_large, (usual.r, usual.rest, usual.quarters), name, _reduce_large, x)
+    return finish(s, x, Reduced(r, rest, quarters))
 
 
 FUNCTIONS: Mapping[Elementary, Callable[..., Scalar]] = MappingProxyType({
-    function: partial(_trigonometric, function) for function in _FINISH
-})  # fmt: skip
+    Elementary.SIN: partial(_trigonometric, _sin),
+    Elementary.COS: partial(_trigonometric, _cos),
+    Elementary.TAN: partial(_trigonometric, _tan),
+})
 
 BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
     (Elementary.SIN, f32): 1.5, (Elementary.SIN, f64): 1.5,

@@ -116,13 +116,15 @@ class ScalarBuilder(Protocol):
     def lookup(self, table: Table, index: Scalar) -> Scalar:
         """The constant at place `index`, an integer from 0 to one less than the table's size."""
 
-    def rarely(self, condition: Scalar, usual: Scalar, name: str, rare: Rare, *operands: Scalar) -> Scalar:
-        """`rare` of the operands where `condition` holds, `usual` elsewhere.
+    def rarely(
+        self, condition: Scalar, usual: tuple[Scalar, ...], name: str, rare: Rare, *operands: Scalar
+    ) -> tuple[Scalar, ...]:
+        """`rare` of the operands where `condition` holds, `usual` elsewhere; both are as many values, of equal dtypes.
 
         The code of `rare` is laid out once in a module, as a function `name` of one element, and branched around where
         the condition holds for none. `name` must stand for the pair of `rare` and the operands' dtypes.
         """
 
 
-Rare = Callable[..., Scalar]
-"""Takes a builder and operands, as an `Elementary` function's code does."""
+Rare = Callable[..., tuple[Scalar, ...]]
+"""Takes a builder and operands, as an `Elementary` function's code does; gives any number of values."""
