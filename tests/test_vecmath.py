@@ -95,8 +95,14 @@ REFERENCES: dict[Elementary, Callable[..., Array]] = {
 
 
 def check(function: Elementary, dtype: DType, operands: tuple[Array, ...], wider: Any) -> float:
-    """The largest error in ulp, after checking signs of zero and NaNs. Infinity counts as the next power of two."""
-    found = run(function, dtype, *operands)
+    """The largest error of native code in ulp, against the reference in the type `wider`."""
+    return error_in_ulp(function, dtype, operands, run(function, dtype, *operands), wider)
+
+
+def error_in_ulp(
+    function: Elementary, dtype: DType, operands: tuple[Array, ...], found: Array, wider: Any
+) -> float:
+    """The largest error, after checking signs of zero and NaNs. Infinity counts as the next power of two."""
     with np.errstate(all="ignore"):
         wanted = REFERENCES[function](*[operand.astype(wider) for operand in operands])
         nearest = wanted.astype(dtype.numpy)
@@ -185,11 +191,18 @@ def test_float32_patterns(function: Elementary) -> None:
 @pytest.mark.parametrize("function", [function for function, dtype in UNARY if dtype is f32], ids=identify)
 def test_every_float32(function: Elementary, record_property: Callable[[str, object], None]) -> None:
     """All 2**32 of them, in chunks; the largest error is recorded and printed (see it with -s)."""
-    chunk, largest = 2**21, 0.0
+    chunk, largest = 2**20, 0.5
+    offsets = np.arange(chunk, dtype=np.uint32)
     for start in range(0, 2**32, chunk):
-        x = np.arange(start, start + chunk, dtype=np.uint64).astype(np.uint32).view(np.float32)
-        largest = max(largest, check(function, f32, (x,), np.float64))
-        assert largest <= ULP_BOUNDS[function, f32], hex(start)
+        x = (offsets + np.uint32(start)).view(np.float32)
+        with np.errstate(all="ignore"):
+            nearest = REFERENCES[function](x.astype(np.float64)).astype(np.float32)
+        # Where the bits are those of the rounded reference, the error is half a unit.
+        found = run(function, f32, x)
+        differ = (found.view(np.int32) != nearest.view(np.int32)) & ~(np.isnan(found) & np.isnan(nearest))
+        if differ.any():
+            largest = max(largest, error_in_ulp(function, f32, (x[differ],), found[differ], np.float64))
+            assert largest <= ULP_BOUNDS[function, f32], hex(start)
     record_property("ulp", largest)
     print(f"{function.value}: largest error {largest:.3f} ulp")
 

@@ -1,6 +1,6 @@
 """exp and expm1: x = k ln 2 + r with |r| <= ln(2)/2, then a polynomial of r, then 2**k made from the bits of k.
 
-The pieces serve every function that contains an exponential: `reduce`, `expm1_reduced`, `power_of_two`.
+The pieces serve every function that contains an exponential: `reduce`, `power_of_two`, `exp_limited`.
 """
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Reduced:
     k: Scalar
     """An integer with k + bias in its low bits."""
     high: Scalar
-    """Exact but for a last bit where k = 0 and x is not small; x itself where k = 0."""
+    """x - k ln2_high / scale, exactly; x itself where k = 0."""
     bend: Scalar
     """(e**(scale · r) - 1) / scale - `high`: small, and to be added last."""
 

@@ -1,7 +1,7 @@
 """log and log1p: x = 2**k m with m in [sqrt(1/2), sqrt(2)], taken apart by its bits, then log(m) by a polynomial.
 
-log(1 + f) = f - f²/2 + s (f²/2 + R) where s = f / (2 + f) and s R(s²) = log((1 + s) / (1 - s)) - 2 s: the form of
-Tang (1990), "Table-driven implementation of the logarithm function", and of most libraries since, without the table.
+log(1 + f) = f - f²/2 + s (f²/2 + R(s²)) where s = f / (2 + f) and s R(s²) = log((1 + s) / (1 - s)) - 2 s: the form that
+Ng gave it in fdlibm (Sun Microsystems, 1993), in which f itself is the leading term.
 """
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from types import MappingProxyType
 from pullback.codegen.vecmath.binary import FORMATS
 from pullback.codegen.vecmath.exponential import CONSTANTS as EXPONENTIAL
 from pullback.codegen.vecmath.exponential import tiny_or
+from pullback.codegen.vecmath.pair import sum_of
 from pullback.codegen.vecmath.polynomial import estrin
 from pullback.dtypes import DType, f32, f64
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
@@ -102,14 +103,12 @@ def log(s: ScalarBuilder, x: Scalar) -> Scalar:
 def log1p(s: ScalarBuilder, x: Scalar) -> Scalar:
     """1 + x = 2**k m, and what rounding 1 + x lost is given back to m - 1: so small x is its own logarithm."""
     form, one = FORMATS[x.dtype], s.constant(x.dtype, 1.0)
-    total = s.add(x, one)
-    back = s.sub(total, one)
-    lost = s.add(s.sub(x, back), s.sub(one, s.sub(total, back)))
-    k, m, moved = split_bits(s, total)
+    total = sum_of(s, x, one)
+    k, m, moved = split_bits(s, total.high)
     exponent = s.bit_and(moved, s.constant(form.integer, form.exponent_mask))
     # 2**(1 - k), which is normal, or 0 at the largest k, where what was lost does not count.
     inverse = s.from_bits(s.sub(s.constant(form.integer, (2 * form.bias + 1) << form.fraction), exponent))
-    half_lost = s.mul(lost, s.constant(x.dtype, 0.5))
+    half_lost = s.mul(total.low, s.constant(x.dtype, 0.5))
     result = log_reduced(s, k, s.fma(half_lost, inverse, s.sub(m, one)))
     result = s.select(s.compare(Compare.LT, x, s.constant(x.dtype, inf)), result, x)
     pole = s.constant(x.dtype, -1.0)
