@@ -168,7 +168,8 @@ def operand_sets(function: Elementary, dtype: DType) -> Iterator[tuple[Array, ..
         yield tuple(random.uniform(-0.8, 0, (2, x.size)).astype(dtype.numpy))
 
 
-def test_every_function_has_bounds() -> None:
+def test_every_function_has_code_and_bounds() -> None:
+    assert set(FUNCTIONS) == set(Elementary)
     assert set(ULP_BOUNDS) == set(product(FUNCTIONS, (f32, f64)))
     assert max(ULP_BOUNDS.values()) <= 4
 

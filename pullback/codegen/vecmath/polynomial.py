@@ -10,18 +10,10 @@ from collections.abc import Sequence
 from pullback.ir.ops.scalar import Scalar, ScalarBuilder
 
 
-def horner(s: ScalarBuilder, x: Scalar, coefficients: Sequence[float]) -> Scalar:
-    """Horner's scheme: fewest instructions, each waiting for the one before. Coefficients from the constant term up."""
-    *rest, result = [s.constant(x.dtype, coefficient) for coefficient in coefficients]
-    for coefficient in reversed(rest):
-        result = s.fma(result, x, coefficient)
-    return result
-
-
 def estrin(s: ScalarBuilder, x: Scalar, coefficients: Sequence[float]) -> Scalar:
     """Estrin's scheme: neighbours join pairwise, so the chain is as long as the logarithm of the degree.
 
-    It costs one multiplication more than `horner` for each squaring of x. Coefficients from the constant term up.
+    It costs one multiplication more than Horner's for each squaring of x, which the shorter wait repays.
     """
     terms = [s.constant(x.dtype, coefficient) for coefficient in coefficients]
     power = x
