@@ -122,7 +122,7 @@ class Node:
 class Recorded(Node):
     """A step made of IR operations: `outputs` computed from `inputs`."""
 
-    __slots__ = ("_freed", "inputs", "operations", "outputs", "versions")
+    __slots__ = ("_freed", "_refusal", "inputs", "operations", "outputs", "versions")
 
     def __init__(
         self, next_functions: tuple[Edge, ...], operations: Sequence[Operation], inputs: Sequence[Value],
@@ -134,8 +134,15 @@ class Recorded(Node):
         self.outputs = list(outputs)
         self.versions = versions
         self._freed = False
+        self._refusal = ""
+
+    def refuse(self, message: str) -> None:
+        """Going back through this step is an error with this message."""
+        self._refusal = message
 
     def apply(self, run: Backward, gradients: list[Gradient | None]) -> list[Gradient | None]:
+        if self._refusal:
+            raise AutogradError(self._refusal, location=caller())
         if self._freed:
             raise AutogradError(SECOND_BACKWARD, location=caller())
         emitted = run.waiting.operations
@@ -153,7 +160,8 @@ class Recorded(Node):
         else:
             made = [None if value is None else run.wrap(value) for value in found]
         for place, gradient in zip(active, made, strict=True):
-            results[place] = gradient
+            kind = self.inputs[place].type
+            results[place] = run.zeros(kind.shape, kind.dtype) if gradient is None else gradient
         if not run.retain_graph:
             self._release(reads)
         del emitted[before:]

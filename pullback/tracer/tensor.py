@@ -112,9 +112,7 @@ class Tensor(TensorBase):
 
     def __repr__(self) -> str:
         node = self.node
-        return tensor_text(
-            self.array(), requires_grad=self.needs_grad, grad_fn_name=None if node is None else node.name()
-        )
+        return tensor_text(self.array(), requires_grad=self.needs_grad, grad_fn_name=None if node is None else node.name())
 
     def __format__(self, specification: str) -> str:
         return format(self.item(), specification) if not self.sizes else object.__format__(self, specification)
@@ -160,9 +158,7 @@ class Tensor(TensorBase):
 
     def __index__(self) -> Int:
         if self.dtype_.is_float or self.numel() != 1:
-            raise ArgumentError(
-                "only integer tensors of a single element can be converted to an index", location=caller()
-            )
+            raise ArgumentError("only integer tensors of a single element can be converted to an index", location=caller())
         return int(self.item())
 
     def __iter__(self) -> Iterator[Any]:
@@ -312,9 +308,7 @@ class Tensor(TensorBase):
     def register_post_accumulate_grad_hook(self, hook: Hook) -> RemovableHandle:
         """Call ``hook(tensor)`` once this leaf's gradient is complete."""
         if self.node is not None:
-            raise AutogradError(
-                "post accumulate grad hooks cannot be registered on non-leaf tensors", location=caller()
-            )
+            raise AutogradError("post accumulate grad hooks cannot be registered on non-leaf tensors", location=caller())
         self._post_hooks = hooks = self._post_hooks if self._post_hooks is not None else []
         hooks.append(hook)
         return RemovableHandle(hooks, hook)
@@ -407,9 +401,7 @@ class Tensor(TensorBase):
             elif isinstance(each, TensorBase):
                 dtype = BY_KIND[each.dtype_]
             elif str(each) != "cpu":
-                raise ArgumentError(
-                    f"there is no device {each}: tensors live in the processor's memory", location=caller()
-                )
+                raise ArgumentError(f"there is no device {each}: tensors live in the processor's memory", location=caller())
         if dtype is None or dtype.kind == self.dtype_:
             return sh.clone(self) if copy else self
         kind = dtype.kind
@@ -441,10 +433,10 @@ class Tensor(TensorBase):
     # In place
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Any:
-        return ar.written("AddBackward0", ar._add, self, ar.scaled(ar.checked(other, self), alpha))
+        return ar.written("AddBackward0", ar._times(ar._add, alpha), self, other)
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
-        return ar.written("SubBackward0", ar.emit(arithmetic.Sub()), self, ar.scaled(ar.checked(other, self), alpha))
+        return ar.written("SubBackward0", ar._times(ar.emit(arithmetic.Sub()), alpha), self, other)
 
     def mul_(self, other: Any) -> Any:
         return ar.written("MulBackward0", ar._mul, self, other)
@@ -464,9 +456,7 @@ class Tensor(TensorBase):
 
     def fill_(self, value: Any) -> Any:
         """Every element the same."""
-        return write_recorded(
-            self, "FillBackward0", ix._copied(value), *([value] if isinstance(value, TensorBase) else [])
-        )
+        return write_recorded(self, "FillBackward0", ix._copied(value), *([value] if isinstance(value, TensorBase) else []))
 
     def zero_(self) -> Any:
         """Every element 0."""

@@ -114,17 +114,16 @@ def broadcast(operands: Sequence[Operand]) -> tuple[int, ...]:
     return result
 
 
-def apply(name: str, rule: Callable[..., Value], operands: Sequence[Operand], dtype: DType) -> Any:
-    """A rule of operands in one dtype and shape, recorded; numbers leave a gap in the node's inputs."""
+def apply(name: str, rule: Callable[..., Value], operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> Any:
+    """A rule of operands in one dtype and shape, recorded; with `gaps` numbers are inputs of the step as well."""
     shape = broadcast(operands)
     tensors = [operand if isinstance(operand, TensorBase) else None for operand in operands]
+    if not gaps:
+        tensors = [tensor for tensor in tensors if tensor is not None]
 
     def ruled(b: Builder, *values: Value) -> Value:
         remaining = iter(values)
-        fitted = [
-            fit(b, next(remaining) if isinstance(operand, TensorBase) else operand, dtype, shape)
-            for operand in operands
-        ]
+        fitted = [fit(b, next(remaining) if isinstance(operand, TensorBase) else operand, dtype, shape) for operand in operands]
         return rule(b, *fitted)
 
     return record(name, ruled, *tensors)
@@ -142,24 +141,31 @@ def _mul(b: Builder, x: Value, y: Value) -> Value:
     return b.value(l.LogicalAnd() if x.type.dtype.is_bool else a.Mul(), x, y)
 
 
-def scaled(tensor: Any, alpha: Number) -> Any:
-    return tensor if alpha == 1 else mul(tensor, alpha)
+def _times(rule: Callable[..., Value], alpha: Number) -> Callable[..., Value]:
+    """A rule of x and alpha * y."""
+    if alpha == 1:
+        return rule
+
+    def scaled(b: Builder, x: Value, y: Value) -> Value:
+        return rule(b, x, _mul(b, y, s.broadcast_to(b, constant(alpha, y.type.dtype), y.type.shape)))
+
+    return scaled
 
 
 def add(input: Any, other: Any, *, alpha: Number = 1) -> Any:
     """input + alpha * other."""
-    other = scaled(checked(other, input, "+"), alpha)
-    return apply("AddBackward0", _add, (input, other), result_dtype((input, other)))
+    other = checked(other, input, "+")
+    return apply("AddBackward0", _times(_add, alpha), (input, other), result_dtype((input, other)))
 
 
 def sub(input: Any, other: Any, *, alpha: Number = 1) -> Any:
     """input - alpha * other."""
-    other = scaled(checked(other, input, "-"), alpha)
+    other = checked(other, input, "-")
     dtype = result_dtype((input, other))
     if dtype.is_bool:
         raise AutogradError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                             "`logical_xor()` operator instead.", location=caller())  # fmt: skip
-    return apply("SubBackward0", emit(a.Sub()), (input, other), dtype)
+    return apply("SubBackward0", _times(emit(a.Sub()), alpha), (input, other), dtype)
 
 
 def rsub(input: Any, other: Any) -> Any:
@@ -186,17 +192,16 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """input / other; `rounding_mode` "floor" or "trunc" rounds."""
     other = checked(other, input, "/")
     dtype = result_dtype((input, other))
-    if rounding_mode == "floor":
-        return floor_divide(input, other)
-    if rounding_mode == "trunc":
-        if dtype.is_float:
-            return trunc(div(input, other))
-        return apply("DivBackward1", _truncated, (input, other), dtype)
+    if rounding_mode is not None:
+        rule = emit(a.FloorDivide()) if rounding_mode == "floor" else _truncated
+        return apply("DivBackward2", rule, (input, other), dtype)
     return apply("DivBackward0", emit(a.Div()), (input, other), as_float(dtype))
 
 
 def _truncated(b: Builder, x: Value, y: Value) -> Value:
-    """Integer division toward zero: the floor, one more where it lies below an inexact negative quotient."""
+    """Division toward zero: of integers the floor, one more where it lies below an inexact negative quotient."""
+    if x.type.dtype.is_float:
+        return b.value(e.Trunc(), b.value(a.Div(), x, y))
     floor, rest = b.value(a.FloorDivide(), x, y), b.value(a.Remainder(), x, y)
     opposite = b.value(l.LogicalXor(), s.apply(b, l.Less(), x, 0), s.apply(b, l.Less(), y, 0))
     inexact = b.value(l.LogicalAnd(), opposite, s.apply(b, l.NotEqual(), rest, 0))
@@ -212,19 +217,24 @@ def rdiv(input: Any, other: Any) -> Any:
 def floor_divide(input: Any, other: Any) -> Any:
     """Division rounded down."""
     other = checked(other, input, "//")
-    return apply("NotImplemented", emit(a.FloorDivide()), (input, other), result_dtype((input, other)))
+    result = apply("NotImplemented", emit(a.FloorDivide()), (input, other), result_dtype((input, other)), gaps=False)
+    if result.node is not None:
+        result.node.refuse("derivative for aten::floor_divide is not implemented")
+    return result
 
 
 def remainder(input: Any, other: Any) -> Any:
     """The rest with the divisor's sign."""
     other = checked(other, input, "%")
-    return apply("RemainderBackward0", emit(a.Remainder()), (input, other), result_dtype((input, other)))
+    name = f"RemainderBackward{int(isinstance(other, TensorBase))}"
+    return apply(name, emit(a.Remainder()), (input, other), result_dtype((input, other)), gaps=False)
 
 
 def fmod(input: Any, other: Any) -> Any:
     """The rest with the dividend's sign."""
     other = checked(other, input, "fmod")
-    return apply("FmodBackward0", _fmod, (input, other), result_dtype((input, other)))
+    name = f"FmodBackward{int(isinstance(other, TensorBase))}"
+    return apply(name, _fmod, (input, other), result_dtype((input, other)), gaps=False)
 
 
 def _fmod(b: Builder, x: Value, y: Value) -> Value:
@@ -396,7 +406,7 @@ atan2 = _binary("Atan2Backward0", e.Arctan2(), floats=True)
 logaddexp = _binary("LogaddexpBackward0", e.Logaddexp(), floats=True)
 
 
-def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+def clamp(input: Any, min: Any = None, max: Any = None, *, name: str = "ClampBackward1") -> Any:
     """Between `min` and `max`; at a bound the gradient passes. Raises: AutogradError without any bound."""
     if min is None and max is None:
         raise AutogradError("torch.clamp: At least one of 'min' or 'max' must not be None", location=caller())
@@ -413,24 +423,21 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
             x = b.value(l.Select(), b.value(l.Greater(), x, high), high, x)
         return x
 
-    return apply("ClampBackward1", rule, (input, *bounds), dtype)
+    return apply(name, rule, (input, *bounds), dtype, gaps=False)
 
 
 def where(condition: Any, input: Any, other: Any) -> Any:
     """input where the condition holds, else other."""
-    operands = (condition, input, other)
-    tensors = [each if isinstance(each, TensorBase) else None for each in operands]
+    shape = broadcast((condition, input, other))
     dtype = result_dtype((input, other))
-    shape = broadcast(operands)
+    tensors = [each if isinstance(each, TensorBase) else None for each in (input, other)]
 
-    def rule(b: Builder, chosen: Value, *values: Value) -> Value:
+    def rule(b: Builder, *values: Value) -> Value:
         remaining = iter(values)
-        x, y = (
-            fit(b, next(remaining) if isinstance(each, TensorBase) else each, dtype, shape) for each in (input, other)
-        )
-        return b.value(l.Select(), fit(b, chosen, dtypes.boolean, shape), x, y)
+        x, y = (fit(b, next(remaining) if isinstance(each, TensorBase) else each, dtype, shape) for each in (input, other))
+        return b.value(l.Select(), fit(b, condition.value, dtypes.boolean, shape), x, y)
 
-    return record("WhereBackward0", rule, *tensors)
+    return record("WhereBackward0", rule, *tensors, template=condition)
 
 
 # In place
@@ -450,9 +457,7 @@ def written(name: str, rule: Callable[..., Value], target: Any, *others: Any) ->
         return rule(b, *[fit(b, next(remaining) if isinstance(each, TensorBase) else each, dtype, shape)
                          for each in operands])  # fmt: skip
 
-    return write_recorded(
-        target, name, ruled, *[each if isinstance(each, TensorBase) else None for each in operands[1:]]
-    )
+    return write_recorded(target, name, ruled, *[each if isinstance(each, TensorBase) else None for each in operands[1:]])
 
 
 _WORDS = {

@@ -1,4 +1,5 @@
 """Functions of NumPy arrays called with tensors: traced, and recorded as one step of the tensors' graph."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence

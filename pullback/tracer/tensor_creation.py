@@ -102,9 +102,7 @@ def from_dlpack(source: Any) -> Tensor:
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Every element `fill_value`."""
     kind = _kind(dtype) if dtype is not None else _natural(fill_value)
-    return _ready(
-        np.full(_sizes((size,)) if not isinstance(size, int) else (size,), fill_value, kind.numpy), requires_grad
-    )
+    return _ready(np.full(_sizes((size,)) if not isinstance(size, int) else (size,), fill_value, kind.numpy), requires_grad)
 
 
 def _natural(value: Any) -> DType:
@@ -212,17 +210,13 @@ def _stream(generator: Generator | None) -> np.random.Generator:
     return (generator or DEFAULT_GENERATOR).stream
 
 
-def rand(
-    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def rand(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform in [0, 1)."""
     kind = dtypes.f32 if dtype is None else _kind(dtype)
     return _ready(np.asarray(_stream(generator).random(_sizes(size), kind.numpy)), requires_grad)
 
 
-def randn(
-    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def randn(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Normal with mean 0 and deviation 1."""
     kind = dtypes.f32 if dtype is None else _kind(dtype)
     return _ready(np.asarray(_stream(generator).standard_normal(_sizes(size), kind.numpy)), requires_grad)

@@ -15,12 +15,11 @@ from pullback.ir.ops import logic as l
 from pullback.ir.ops import reduction as r
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
-from pullback.tracer.semantics import products
 from pullback.tracer.semantics import reductions as sr
-from pullback.tracer.semantics.shapes import transpose
-from pullback.tracer.tensor_arithmetic import apply, as_float, mul, relu, result_dtype, sigmoid, tanh
+from pullback.tracer.tensor_arithmetic import apply, as_float, clamp, mul, relu, result_dtype, sigmoid, tanh
 from pullback.tracer.tensor_base import record
 from pullback.tracer.tensor_creation import DEFAULT_GENERATOR
+from pullback.tracer.tensor_product import addmm, mm, unsafe_view
 from pullback.tracer.tensor_reduction import log_softmax, logsumexp, softmax
 
 Rule = Callable[..., Value]
@@ -66,7 +65,12 @@ def _bent(b: Builder, x: Value, y: Value, beta: float, scale: float) -> Value:
 
 
 mse_loss = _loss("MseLossBackward0", _squared)
-l1_loss = _loss("MeanBackward0", _distance)
+
+
+def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
+    """The distance."""
+    losses = (input - target).abs()
+    return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
 
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
@@ -91,9 +95,7 @@ def binary_cross_entropy_with_logits(
 ) -> Any:
     """The logistic loss of logits and targets in [0, 1]. Raises: AutogradError for sizes that differ."""
     if input.sizes != target.sizes:
-        raise AutogradError(
-            f"Target size ({_size(target)}) must be the same as input size ({_size(input)})", location=caller()
-        )
+        raise AutogradError(f"Target size ({_size(target)}) must be the same as input size ({_size(input)})", location=caller())
     operands = [input, target, *(each for each in (weight, pos_weight) if each is not None)]
 
     def rule(b: Builder, x: Value, y: Value, *weights: Value) -> Value:
@@ -162,7 +164,9 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
             return s.div(b, sr.total(b, each), s.negative(b, total))
         return reduced(b, each, reduction)
 
-    return record("NllLossBackward0", lambda b, x: rule(b, x, factors.value), input)
+    return record(
+        "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0", lambda b, x: rule(b, x, factors.value), input
+    )
 
 
 def _one_hot(chosen: Any, classes: int, dtype: Any) -> Any:
@@ -179,9 +183,7 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any
     """Of logits with class numbers, or with a probability per class."""
     axis = 1 if len(input.sizes) > 1 else 0
     if target.dtype_.is_float:
-        smooth = (
-            target if label_smoothing == 0 else target * (1 - label_smoothing) + label_smoothing / input.sizes[axis]
-        )
+        smooth = target if label_smoothing == 0 else target * (1 - label_smoothing) + label_smoothing / input.sizes[axis]
         losses = mul(mul(log_softmax(input, axis), smooth if weight is None else mul(smooth, weight)), -1).sum(axis)
         count = input.numel() // input.sizes[axis]
         return losses if reduction == "none" else losses.sum() / (count if reduction == "mean" else 1)
@@ -224,20 +226,21 @@ def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) 
     return apply("LeakyReluBackward0", rule, (input,), input.dtype_)
 
 
-def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
+def elu(input: Any, alpha: float = 1.0, inplace: bool = False, *, scale: float = 1.0) -> Any:
     """x above 0, alpha * (exp(x) - 1) below."""
 
     def rule(b: Builder, x: Value) -> Value:
         positive = s.apply(b, l.Greater(), x, 0.0)
         below = s.mul(b, b.value(e.Expm1(), s.where(b, positive, 0.0, x)), alpha)
-        return s.where(b, positive, x, below)
+        result = s.where(b, positive, x, below)
+        return result if scale == 1 else s.mul(b, result, scale)
 
     return apply("EluBackward0", rule, (input,), input.dtype_)
 
 
 def selu(input: Any, inplace: bool = False) -> Any:
     """elu with the two constants that keep mean and variance."""
-    return mul(elu(input, 1.6732632423543772), 1.0507009873554805)
+    return elu(input, 1.6732632423543772, scale=1.0507009873554805)
 
 
 def _silu(b: Builder, x: Value) -> Value:
@@ -285,27 +288,27 @@ logsigmoid = _floats("LogSigmoidBackward0", _log_sigmoid)
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """Between two bounds."""
-    return input.clamp(min_val, max_val)
+    return clamp(input, min_val, max_val, name="HardtanhBackward0")
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
     """Between 0 and 6."""
-    return input.clamp(0.0, 6.0)
+    return clamp(input, 0.0, 6.0, name="HardtanhBackward0")
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """input @ weight.T + bias: ``(f[..., k], f[n, k], f[n]) -> f[..., n]``."""
-    if input.sizes[-1] != weight.sizes[-1]:
-        rows = input.numel() // input.sizes[-1] if input.sizes[-1] else 0
-        raise AutogradError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{input.sizes[-1]} and "
+    k = input.sizes[-1]
+    rows = input.numel() // k if k else 0
+    if k != weight.sizes[-1]:
+        raise AutogradError(f"mat1 and mat2 shapes cannot be multiplied ({rows}x{k} and "
                             f"{weight.sizes[-1]}x{weight.sizes[0]})", location=caller())  # fmt: skip
-
-    def rule(b: Builder, x: Value, w: Value, *rest: Value) -> Value:
-        product = products.matmul(b, x, transpose(b, w))
-        return s.add(b, product, rest[0]) if rest else product
-
-    name = "MmBackward0" if bias is None else "AddmmBackward0" if len(input.sizes) == 2 else "ViewBackward0"
-    return record(name, rule, *((input, weight) if bias is None else (input, weight, bias)))
+    flat = input if len(input.sizes) == 2 else input.reshape(rows, k)
+    product = mm(flat, weight.t()) if bias is None else addmm(bias, flat, weight.t())
+    if flat is input:
+        return product
+    shape = (*input.sizes[:-1], weight.sizes[0])
+    return unsafe_view(product, *shape) if bias is None else product.view(*shape)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
@@ -321,7 +324,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     """Divided by its p-norm along `dim` (at least eps)."""
-    return input / input.norm(p, dim, True).clamp(min=eps)
+    return input / input.norm(p, dim, True).clamp(min=eps).expand_as(input)
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
@@ -334,7 +337,6 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
 def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """Mean 0 and variance 1 over the last axes, then scaled and shifted."""
     axes = tuple(range(len(input.sizes) - len(tuple(normalized_shape)), len(input.sizes)))
-    given = [each for each in (weight, bias) if each is not None]
 
     def rule(b: Builder, x: Value, *rest: Value) -> Value:
         centre = s.sub(b, x, sr.mean(b, x, axes, True))
@@ -345,7 +347,7 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
             result = s.mul(b, result, left.pop(0))
         return s.add(b, result, left.pop(0)) if bias is not None else result
 
-    return record("NativeLayerNormBackward0", rule, input, *given)
+    return record("NativeLayerNormBackward0", rule, input, weight, bias)
 
 
 __all__ = [

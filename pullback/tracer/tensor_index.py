@@ -17,7 +17,7 @@ from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing
 from pullback.tracer.tensor_arithmetic import fit
 from pullback.tracer.tensor_base import TensorBase, record, take_view, write_recorded
-from pullback.tracer.tensor_shape import axis_of
+from pullback.tracer.tensor_shape import axis_of, select, unsqueeze, window
 
 
 def _parts(input: Any, index: Any) -> list[Any]:
@@ -51,50 +51,40 @@ def _is_basic(part: Any) -> bool:
     return part is None or isinstance(part, slice | int | np.integer)
 
 
-def _name(parts: list[Any]) -> str:
-    """PyTorch's name for the last step of such a view."""
-    for part in reversed(parts):
-        if part is None:
-            return "UnsqueezeBackward0"
-        if not isinstance(part, slice):
-            return "SelectBackward0"
-        if part != slice(None):
-            return "SliceBackward0"
-    return "AliasBackward0"
-
-
 def _basic(input: Any, parts: list[Any]) -> Any:
-    """A view by integers, slices and None."""
-    starts, sizes, steps, shape = [], [], [], []
-    axis = 0
+    """A view by integers, slices and None, a step for each as in PyTorch."""
+    result, axis = input, 0
     for part in parts:
         if part is None:
-            shape.append(1)
+            result = unsqueeze(result, axis)
+            axis += 1
             continue
-        size = input.sizes[axis]
-        if isinstance(part, slice):
-            bounds = slice(
-                *(each.item() if isinstance(each, TensorBase) else each for each in (part.start, part.stop, part.step))
-            )
-            start, stop, step = bounds.indices(size)
-            if step <= 0:
-                raise AutogradError("step must be greater than zero", location=caller())
-            count = len(range(start, stop, step))
-            starts.append(start if count else 0)
-            sizes.append(count)
-            steps.append(step if count else 1)
-            shape.append(count)
-        else:
-            number = part.item() if isinstance(part, TensorBase) else operator.index(part)
+        size = result.sizes[axis]
+        if not isinstance(part, slice):
+            number = int(part.item()) if isinstance(part, TensorBase) else operator.index(part)
             if not -size <= number < size:
                 raise OutOfBoundsError(f"index {number} is out of bounds for dimension {axis} with size {size}",
                                        location=caller())  # fmt: skip
-            starts.append(number % size)
-            sizes.append(1)
-            steps.append(1)
+            result = select(result, axis, number)
+            continue
+        bounds = slice(*(each.item() if isinstance(each, TensorBase) else each for each in (part.start, part.stop, part.step)))
+        start, stop, step = bounds.indices(size)
+        if step <= 0:
+            raise AutogradError("step must be greater than zero", location=caller())
+        count = len(range(start, stop, step))
+        if count != size or step != 1:
+            result = take_view(result, "SliceBackward0", window(result, axis, start, count, step if count else 1))
         axis += 1
-    cut = Slice(tuple(starts), tuple(sizes), tuple(steps))
-    return take_view(input, _name(parts), cut, Reshape(tuple(shape)))
+    return take_view(result, "AliasBackward0", Reshape(result.sizes)) if result is input else result
+
+
+def _apart(input: Any, parts: list[Any]) -> tuple[Any, list[Any]]:
+    """Integers and None taken first, where arrays are in the index as well: what remains is slices and arrays."""
+    if all(not isinstance(part, int | np.integer) and part is not None for part in parts):
+        return input, parts
+    basic = [part if part is None or isinstance(part, slice | int | np.integer) else slice(None) for part in parts]
+    kept = [slice(None) if part is None else part for part in parts if not isinstance(part, int | np.integer)]
+    return _basic(input, [each if not isinstance(each, slice) else slice(None) for each in basic]), kept
 
 
 def _advanced(parts: list[Any]) -> list[Any]:
@@ -103,9 +93,7 @@ def _advanced(parts: list[Any]) -> list[Any]:
     for part in parts:
         if isinstance(part, TensorBase):
             if part.dtype_.is_float:
-                raise OutOfBoundsError(
-                    "tensors used as indices must be long, int, byte or bool tensors", location=caller()
-                )
+                raise OutOfBoundsError("tensors used as indices must be long, int, byte or bool tensors", location=caller())
             # Indices are looked at: what lies outside is an error here and now.
             ready.append(np.array(part.array()))
         elif isinstance(part, bool):
@@ -139,6 +127,7 @@ def get(input: Any, index: Any) -> Any:
     parts = _parts(input, index)
     if all(_is_basic(part) for part in parts):
         return _basic(input, parts)
+    input, parts = _apart(input, parts)
     ready = _advanced(parts)
     _range_checked(input, ready)
     return record("IndexBackward0", lambda b, x: indexing.get(b, x, tuple(ready)), input)
@@ -153,12 +142,7 @@ def put(input: Any, index: Any, value: Any) -> None:
         write_recorded(target, "CopySlices", _copied(other), *_tensors(other))
         return
     ready = _advanced(parts)
-    if (
-        len(ready) == 1
-        and isinstance(ready[0], np.ndarray)
-        and ready[0].dtype == bool
-        and not isinstance(other, TensorBase)
-    ):
+    if len(ready) == 1 and isinstance(ready[0], np.ndarray) and ready[0].dtype == bool and not isinstance(other, TensorBase):
         _masked(input, ready[0], other)
         return
     _range_checked(input, ready)
@@ -169,9 +153,7 @@ def put(input: Any, index: Any, value: Any) -> None:
         new = fit(b, values[0] if values else other, x.type.dtype, places.shape)  # type: ignore[arg-type]
         source = np.full(x.type.size, -1)
         source[places.reshape(-1)] = np.arange(places.size)
-        chosen = (
-            indexing.get(b, b.value(Reshape((places.size,)), new), (np.maximum(source, 0),)) if places.size else None
-        )
+        chosen = indexing.get(b, b.value(Reshape((places.size,)), new), (np.maximum(source, 0),)) if places.size else None
         if chosen is None:
             return x
         mask = b.capture((source >= 0).reshape(x.type.shape))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from pullback.errors import AutogradError
 from pullback.ir.core import Builder, Value
+from pullback.ir.ops.shape import Reshape
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import products
-from pullback.tracer.tensor_arithmetic import add, mul
-from pullback.tracer.tensor_base import record
-from pullback.tracer.tensor_shape import unsqueeze
+from pullback.tracer.tensor_arithmetic import mul
+from pullback.tracer.tensor_base import record, take_view
+from pullback.tracer.tensor_shape import expand, reshape, unsqueeze, view
 
 _NAMES = {"f32": "float", "f64": "double", "i64": "long int", "i32": "int", "bool": "bool", "u8": "unsigned char"}
 
@@ -27,9 +29,7 @@ def matmul(input: Any, other: Any) -> Any:
     """input @ other. Raises: AutogradError for sizes that do not fit, in PyTorch's words."""
     m, n = len(input.sizes), len(other.sizes)
     if m == 0 or n == 0:
-        raise AutogradError(
-            f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D", location=caller()
-        )
+        raise AutogradError(f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D", location=caller())
     _same_dtype(input, other)
     if m == 1 and n == 1:
         return dot(input, other)
@@ -46,7 +46,30 @@ def matmul(input: Any, other: Any) -> Any:
             f"mat1 and mat2 shapes cannot be multiplied ({input.numel() // inner[0] if inner[0] else 0}x{inner[0]} and "
             f"{inner[1]}x{other.sizes[-1] if n > 1 else 1})", location=caller(),
         )  # fmt: skip
-    return record("SqueezeBackward4" if m == 1 and n == 2 else "UnsafeViewBackward0", products.matmul, input, other)
+    if m == 1 and n == 2:
+        return take_view(mm(unsqueeze(input, 0), other), "SqueezeBackward4", Reshape(other.sizes[1:]))
+    if n <= 2:
+        # One matrix (or vector) for all: the rows of every stack in one product.
+        rows = reshape(input, prod(input.sizes[:-1]), input.sizes[-1])
+        return unsafe_view(mm(rows, other) if n == 2 else mv(rows, other), *input.sizes[:-1], *other.sizes[1:])
+    return _batched(input, other)
+
+
+def _batched(input: Any, other: Any) -> Any:
+    """Products of matrices under leading axes that broadcast."""
+    row = len(input.sizes) == 1
+    x = unsqueeze(input, 0) if row else input
+    lead = s.broadcast_shapes([x.sizes[:-2], other.sizes[:-2]], "leading axes")
+    count = prod(lead)
+    left = reshape(expand(x, *lead, *x.sizes[-2:]), count, *x.sizes[-2:])
+    right = reshape(expand(other, *lead, *other.sizes[-2:]), count, *other.sizes[-2:])
+    shape = (*lead, other.sizes[-1]) if row else (*lead, x.sizes[-2], other.sizes[-1])
+    return unsafe_view(bmm(left, right), *shape)
+
+
+def unsafe_view(input: Any, *sizes: int) -> Any:
+    """A product under its final shape."""
+    return take_view(input, "UnsafeViewBackward0", Reshape(tuple(sizes)))
 
 
 def mm(input: Any, mat2: Any) -> Any:
@@ -105,21 +128,20 @@ def bmm(input: Any, mat2: Any) -> Any:
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """beta * input + alpha * mat1 @ mat2."""
-    if beta == 1 and alpha == 1:
-        if mat1.sizes[1] != mat2.sizes[0]:
-            mm(mat1, mat2)
+    if mat1.sizes[1] != mat2.sizes[0]:
+        return mm(mat1, mat2)
 
-        def rule(b: Builder, x: Value, y: Value, z: Value) -> Value:
-            product = products.matmul(b, y, z)
-            return s.add(b, s.broadcast_to(b, x, product.type.shape), product)
+    def rule(b: Builder, x: Value, y: Value, z: Value) -> Value:
+        product = products.matmul(b, y, z)
+        product = product if alpha == 1 else s.mul(b, product, alpha)
+        return s.add(b, s.broadcast_to(b, x if beta == 1 else s.mul(b, x, beta), product.type.shape), product)
 
-        return record("AddmmBackward0", rule, input, mat1, mat2)
-    return add(mul(input, beta), mul(mm(mat1, mat2), alpha))
+    return record("AddmmBackward0", rule, input, mat1, mat2)
 
 
 def outer(input: Any, vec2: Any) -> Any:
     """All products of the elements of two vectors."""
-    return mul(unsqueeze(input, 1), vec2)
+    return mul(view(input, -1, 1), vec2)
 
 
 def einsum(equation: str, *operands: Any) -> Any:

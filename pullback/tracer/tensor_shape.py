@@ -67,7 +67,7 @@ def reshape(input: Any, *sizes: Any) -> Any:
     shape = resolved(input, given_sizes(sizes))
     if input._layout.through(Reshape(shape)) is not None:
         return take_view(input, "ViewBackward0", Reshape(shape))
-    return record("UnsafeViewBackward0", lambda b, x: b.value(Reshape(shape), x), input)
+    return take_view(clone(input), "UnsafeViewBackward0", Reshape(shape))
 
 
 def view_as(input: Any, other: Any) -> Any:
@@ -206,9 +206,7 @@ def select(input: Any, dim: int, index: int) -> Any:
     axis = axis_of(dim, len(input.sizes))
     size = input.sizes[axis]
     if not -size <= index < size:
-        raise OutOfBoundsError(
-            f"index {index} is out of bounds for dimension {axis} with size {size}", location=caller()
-        )
+        raise OutOfBoundsError(f"index {index} is out of bounds for dimension {axis} with size {size}", location=caller())
     rest = (*input.sizes[:axis], *input.sizes[axis + 1 :])
     return take_view(input, "SelectBackward0", window(input, axis, index % size, 1), Reshape(rest))
 
@@ -217,12 +215,11 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
     """Parts of one axis: of a size each (the last may be smaller), or of given sizes."""
     axis = axis_of(dim, len(input.sizes))
     size = input.sizes[axis]
+    name = "SplitBackward0" if isinstance(split_size_or_sections, int) else "SplitWithSizesBackward0"
     if isinstance(split_size_or_sections, int):
         step = split_size_or_sections
         if step <= 0:
-            raise AutogradError(
-                f"split expects split_size be non-negative, but got split_size={step}", location=caller()
-            )
+            raise AutogradError(f"split expects split_size be non-negative, but got split_size={step}", location=caller())
         lengths = [min(step, size - start) for start in range(0, size, step)] or [0]
     else:
         lengths = [operator.index(each) for each in split_size_or_sections]
@@ -231,7 +228,7 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
                                 f"dimension {axis}), but got split_sizes={lengths}", location=caller())  # fmt: skip
     parts, start = [], 0
     for length in lengths:
-        parts.append(take_view(input, "SplitBackward0", window(input, axis, start, length)))
+        parts.append(take_view(input, name, window(input, axis, start, length)))
         start += length
     return tuple(parts)
 
@@ -247,8 +244,7 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     axis = axis_of(dim, len(input.sizes))
     rest = (*input.sizes[:axis], *input.sizes[axis + 1 :])
     return tuple(
-        take_view(input, "UnbindBackward0", window(input, axis, index, 1), Reshape(rest))
-        for index in range(input.sizes[axis])
+        take_view(input, "UnbindBackward0", window(input, axis, index, 1), Reshape(rest)) for index in range(input.sizes[axis])
     )
 
 
