@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pullback.errors import VerifyError
-from pullback.ir.core import Builder, Function, Op, Operation, Region, Value
+from pullback.ir.core import Builder, Function, Op, Operation, Region, Value, walk
 
 FUEL_PER_OPERATION = 64
 MAX_SWEEPS = 16
@@ -42,7 +42,7 @@ def rewrite(function: Function, rules: Rules) -> bool:
 
 def _sweep(function: Function, rules: Rules) -> bool:
     replaced: dict[Value, Value] = {}
-    fuel = [FUEL_PER_OPERATION * (1 + len(function.body.operations)) + 10_000]
+    fuel = [FUEL_PER_OPERATION * sum(1 for _ in walk(function.body)) + 10_000]
     changed = _sweep_region(function.body, rules, replaced, fuel)
     return changed
 

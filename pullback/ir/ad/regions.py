@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pullback.ir.ad.build import DerivativeBuilder
 from pullback.ir.ad.cotangents import Cotangents
 from pullback.ir.ad.regions_loop import PullBack, pull_loop
-from pullback.ir.ad.residuals import choose, substitute, supply
+from pullback.ir.ad.residuals import choose, supply
 from pullback.ir.ad.tapes import zeros_like
-from pullback.ir.analysis.uses import closed_over
+from pullback.ir.analysis.uses import closed_over, substitute
 from pullback.ir.core import Builder, Operation, Region, RegionBuilder, Value
 from pullback.ir.loop_parts import set_results
 from pullback.ir.ops.control import EmptyTape, If, Loop
 from pullback.ir.ops.creation import Full
-from pullback.ir.passes.dce import sweep
+from pullback.ir.passes.dce import prune
 from pullback.ir.types import ArrayType, TapeType
 
 
@@ -81,7 +81,7 @@ def _pull_branches(
     if not given:
         return
     for adjoint in adjoints:
-        sweep(adjoint, set())
+        prune(adjoint)
     _hand_over(operation, adjoints)
     condition = operation.operands[:1] if isinstance(operation.op, If) else ()
     results = d.emit(operation.op, *condition, regions=tuple(adjoints)).results

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from pullback.ir.ad.flow import UNBOUNDED, Network
-from pullback.ir.analysis.uses import own_values, reads
+from pullback.ir.analysis.uses import own_values, reads, substitute
 from pullback.ir.clone import copy_operation
 from pullback.ir.core import Operation, Region, Value
 from pullback.ir.ops.arithmetic import Pow
@@ -79,17 +79,6 @@ def supply(adjoint: Region, residuals: Residuals, stand_ins: Mapping[Value, Valu
             front[-1].op = replace(op, checked=False)
     substitute(adjoint, replaced)
     adjoint.operations[:0] = front
-
-
-def substitute(region: Region, replaced: Mapping[Value, Value]) -> None:
-    """Replace values read in a region and in those inside it."""
-    pending = [region]
-    while pending:
-        current = pending.pop()
-        current.yields = tuple([replaced.get(value, value) for value in current.yields])
-        for operation in current.operations:
-            operation.operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
-            pending.extend(operation.regions)
 
 
 def cheap(operation: Operation) -> bool:

@@ -16,7 +16,7 @@ from pullback.ir.loop_parts import LoopParts
 from pullback.ir.ops.arithmetic import Add, FloorDivide, Mul, Sub
 from pullback.ir.ops.control import For, Replay
 from pullback.ir.ops.creation import Full
-from pullback.ir.passes.dce import sweep
+from pullback.ir.passes.dce import prune
 
 
 @dataclass
@@ -60,7 +60,7 @@ def reverse_loop(d: DerivativeBuilder, adjoint: Adjoint, initial: Sequence[Value
     sums = adjoint.sums.values()
     region.yields = (*adjoint.bars.values(), *(after for _, after in sums),
                      *(value for _, record in adjoint.read for value in record))  # fmt: skip
-    sweep(region, set())
+    prune(region)
     counters = {counter.value: counter for counter in _counters(parts)}
     written = [(tape, list(record)) for tape, record in zip(parts.tapes, parts.records, strict=True)]
     plan = choose(parts.body, region, [*counters, *(value for _, record in written for value in record)])

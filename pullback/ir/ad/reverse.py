@@ -9,8 +9,9 @@ from pullback.ir.ad.cotangents import Cotangents
 from pullback.ir.ad.regions import pull_control
 from pullback.ir.analysis.activity import active_values
 from pullback.ir.analysis.uses import operation_reads
-from pullback.ir.clone import copy_region
+from pullback.ir.clone import copy_function
 from pullback.ir.core import Builder, Function, Operation, RegionBuilder, Value
+from pullback.ir.passes.pipeline import simplify
 from pullback.location import UNKNOWN
 
 
@@ -78,13 +79,16 @@ def adjoint(
     numbered in `seeded` get the cotangent 1 and all others none, and the arguments are `function`'s.
     Raises: DerivativeError with the user's line for an operation without a derivative.
     """
-    replaced: dict[Value, Value] = {}
-    region = copy_region(function.body, replaced)
+    primal_function = copy_function(function)
+    if any(operation.regions for operation in function.body.operations):
+        # What is the same in all iterations, or is not needed at all, must not be saved in each.
+        simplify(primal_function)
+    region, captured = primal_function.body, primal_function.captured
     b = RegionBuilder(region)
     outputs = list(region.yields)
     primal = list(region.operations)
     cotangents: list[Value | None] = [None] * len(outputs)
-    parameters = region.arguments[: len(region.arguments) - len(function.captured)]
+    parameters = region.arguments[: len(region.arguments) - len(captured)]
     if seeded is None:
         extra = []
         for index, output in enumerate(outputs):
@@ -100,4 +104,4 @@ def adjoint(
     bars = pull_back(b, primal, outputs, cotangents, inputs)
     complete = [zeros(b, value.type) if bar is None else bar for bar, value in zip(bars, inputs, strict=True)]
     region.yields = (*(outputs if keep_values else ()), *complete)
-    return Function(f"{function.name}_adjoint", region, function.captured)
+    return Function(f"{function.name}_adjoint", region, captured)

@@ -1,7 +1,7 @@
 """What operations with regions read: an operation in, the values from around it that it or its regions use out."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from pullback.ir.core import Operation, Region, Value, walk
 
@@ -43,3 +43,14 @@ def operation_reads(operation: Operation) -> list[Value]:
     if not operation.regions:
         return list(operation.operands)
     return list(dict.fromkeys([*operation.operands, *closed_over(operation.regions)]))
+
+
+def substitute(region: Region, replaced: Mapping[Value, Value]) -> None:
+    """Replace values read in a region and in those inside it."""
+    pending = [region]
+    while pending:
+        current = pending.pop()
+        current.yields = tuple([replaced.get(value, value) for value in current.yields])
+        for operation in current.operations:
+            operation.operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
+            pending.extend(operation.regions)

@@ -21,14 +21,16 @@ def cse(function: Function) -> bool:
 def _sweep(
     region: Region, known: dict[tuple[Op, tuple[Value, ...]], tuple[Value, ...]], replaced: dict[Value, Value]
 ) -> bool:
+    """One region; what it adds to `known` is taken out again, because regions beside it do not see its values."""
     changed = False
     kept = []
+    added = []
     for operation in region.operations:
         operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
         operation.operands = operands
         if operation.regions:
             for inner in operation.regions:
-                changed |= _sweep(inner, dict(known), replaced)
+                changed |= _sweep(inner, known, replaced)
             kept.append(operation)
             continue
         if isinstance(operation.op, COMMUTATIVE):
@@ -37,10 +39,13 @@ def _sweep(
         first = known.get(key)
         if first is None:
             known[key] = operation.results
+            added.append(key)
             kept.append(operation)
         else:
             replaced.update(zip(operation.results, first, strict=True))
             changed = True
+    for key in added:
+        del known[key]
     region.operations = kept
     region.yields = tuple([replaced.get(value, value) for value in region.yields])
     return changed

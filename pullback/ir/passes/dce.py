@@ -1,18 +1,28 @@
 """Dead code elimination."""
 from __future__ import annotations
 
+from pullback.ir.analysis.liveness import Liveness
 from pullback.ir.core import Function, Operation, Region, Value, walk
+from pullback.ir.loop_parts import set_results
+from pullback.ir.ops.control import EmptyTape, If, Replay
+from pullback.ir.types import TapeType
 
 
 def dce(function: Function) -> bool:
     """Drop operations nobody reads, and captured arrays nobody reads. Parameters stay.
 
+    Of loops and branches those parts go that nobody reads: results, values carried, and places in the records of tapes.
+
         %0 = sin %x : f64[]            // =>  %0 = cos %x : f64[]
         %1 = cos %x : f64[]                   return %0
         return %1
     """
-    used: set[Value] = set()
-    changed = sweep(function.body, used)
+    changed = prune(function.body)
+    used = set(function.body.yields)
+    for operation in walk(function.body):
+        used.update(operation.operands)
+        for inner in operation.regions:
+            used.update(inner.yields)
     count = len(function.body.arguments) - len(function.captured)
     kept = [place for place, value in enumerate(function.captured_arguments) if value in used]
     if len(kept) < len(function.captured):
@@ -23,20 +33,116 @@ def dce(function: Function) -> bool:
     return changed
 
 
-def sweep(region: Region, used: set[Value]) -> bool:
-    """Backward over one region: an operation lives if a result is used; what a living one reads is used."""
-    used.update(region.yields)
-    kept: list[Operation] = []
+def prune(region: Region) -> bool:
+    """Drop what a region does not need for what it yields; its arguments stay. Whether there was anything."""
+    if not any(operation.regions for operation in region.operations):
+        return _sweep_flat(region)
+    liveness = Liveness(region)
     changed = False
+    pending = [region]
+    while pending:
+        current = pending.pop()
+        kept = [operation for operation in current.operations if _is_live(operation, liveness)]
+        changed |= len(kept) < len(current.operations)
+        current.operations = kept
+        for operation in kept:
+            if operation in liveness.parts:
+                changed |= _trim_loop(operation, liveness)
+            elif operation.regions:
+                changed |= _trim_branches(operation, liveness)
+            elif isinstance(operation.op, EmptyTape):
+                changed |= _retype(operation.result, liveness)
+                assert isinstance(operation.result.type, TapeType)
+                operation.op = EmptyTape(operation.result.type.record)
+            pending.extend(operation.regions)
+    return changed
+
+
+def _sweep_flat(region: Region) -> bool:
+    """`prune` where there are no regions inside: an operation lives if a result is used."""
+    used: set[Value] = set(region.yields)
+    kept: list[Operation] = []
     for operation in reversed(region.operations):
-        if not any(result in used for result in operation.results):
-            changed = True
-            continue
-        used.update(operation.operands)
-        for inner in operation.regions:
-            changed |= sweep(inner, used)
-        kept.append(operation)
+        if any(result in used for result in operation.results):
+            used.update(operation.operands)
+            kept.append(operation)
+    changed = len(kept) < len(region.operations)
     region.operations = kept[::-1]
+    return changed
+
+
+def _is_live(operation: Operation, liveness: Liveness) -> bool:
+    return operation in liveness.running or any(result in liveness.live for result in operation.results)
+
+
+def _trim_loop(operation: Operation, liveness: Liveness) -> bool:
+    """Drop carried values, tapes and places in records that nobody needs."""
+    parts, live = liveness.parts[operation], liveness.live
+    before = len(parts.results), len(parts.drivers), len(parts.given), sum(map(len, parts.records))
+    parts.drop({number for number, result in enumerate(parts.results) if result not in live})
+    changed = False
+    if isinstance(operation.op, Replay):
+        given = []
+        for (tape, record), kept in zip(parts.taken_off(), liveness.drivers(operation), strict=True):
+            if kept:
+                given += [value for value, stays in zip(record, _stays(tape, liveness), strict=True) if stays]
+        parts.drivers = [
+            tape for tape, kept in zip(parts.drivers, liveness.drivers(operation), strict=True) if kept
+        ]
+        parts.given = given
+        for value in given:
+            changed |= _retype(value, liveness)
+    parts.records = [
+        [value for value, stays in zip(record, _stays(tape, liveness), strict=True) if stays]
+        for tape, record in zip(parts.tapes, parts.records, strict=True)
+        if tape in live
+    ]
+    parts.tapes = [tape for tape in parts.tapes if tape in live]
+    for tape in parts.tapes:
+        changed |= _retype(tape, liveness)
+    after = len(parts.results), len(parts.drivers), len(parts.given), sum(map(len, parts.records))
+    if changed or before != after:
+        parts.put_together()
+        return True
+    return False
+
+
+def _trim_branches(operation: Operation, liveness: Liveness) -> bool:
+    """Drop results and operands that nobody reads."""
+    live = liveness.live
+    first = 1 if isinstance(operation.op, If) else 0
+    results = [result for result in operation.results if result in live]
+    taken = [
+        any(region.arguments[place] in live for region in operation.regions)
+        for place in range(len(operation.operands) - first)
+    ]
+    changed = len(results) < len(operation.results) or not all(taken)
+    if changed:
+        operands = [operand for operand, stays in zip(operation.operands[first:], taken, strict=True) if stays]
+        operation.operands = (*operation.operands[:first], *operands)
+        for region in operation.regions:
+            region.yields = tuple([
+                value for value, result in zip(region.yields, operation.results, strict=True) if result in live
+            ])  # fmt: skip
+            region.arguments = [value for value, stays in zip(region.arguments, taken, strict=True) if stays]
+        set_results(operation, results)
+    for value in (*results, *(argument for region in operation.regions for argument in region.arguments)):
+        changed |= _retype(value, liveness)
+    return changed
+
+
+def _stays(tape: Value, liveness: Liveness) -> list[bool]:
+    """Which places of a tape's records stay."""
+    return [cell.needed for cell in liveness.shape(tape).cells]
+
+
+def _retype(value: Value, liveness: Liveness) -> bool:
+    """Give a tape the type without the places that went; whether that is another."""
+    if not isinstance(value.type, TapeType):
+        return False
+    kind = liveness.shape(value).kind()
+    changed = kind != value.type
+    value.type = kind
     return changed
 
 

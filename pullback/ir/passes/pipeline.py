@@ -7,12 +7,15 @@ from pullback.config import log, settings
 from pullback.ir.core import Function
 from pullback.ir.passes.algebra import algebra
 from pullback.ir.passes.canonicalize import canonicalize
+from pullback.ir.passes.control import control
 from pullback.ir.passes.cse import cse
 from pullback.ir.passes.dce import dce
 from pullback.ir.passes.fold import fold
+from pullback.ir.passes.licm import licm
+from pullback.ir.passes.windows import windows
 from pullback.ir.verify import verify
 
-PASSES = (dce, canonicalize, fold, algebra, cse, dce)
+PASSES = (dce, control, canonicalize, fold, algebra, windows, licm, cse, dce)
 MAX_ROUNDS = 4
 
 
