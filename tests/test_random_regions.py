@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_regions import random_program
-from region_programs import check_derivatives
+from smooth_programs import check_derivatives
+from smooth_random_programs import random_program
 
 from pullback.ir.ad.forward import pushforward
 from pullback.ir.ad.reverse import adjoint

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from region_programs import (
+from smooth_programs import (
     BISECTION,
     BRANCH_IN_WHILE,
     EULER,
