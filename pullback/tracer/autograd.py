@@ -179,7 +179,15 @@ class Recorded(Node):
                 reads.update(fresh)
                 stack += fresh
         saved = {*self.inputs, *(result for operation in self.operations for result in operation.results)}
-        return reads & saved
+        return (reads & saved) - self._made_of_nothing()
+
+    def _made_of_nothing(self) -> set[Value]:
+        """Constants of the step: they are not saved, since they can be made again."""
+        constants: set[Value] = set()
+        for operation in self.operations:
+            if all(operand in constants for operand in operation.operands):
+                constants.update(operation.results)
+        return constants
 
     def _check_versions(self, reads: set[Value]) -> None:
         """Raises: AutogradError where a tensor that the gradient reads was written to since."""
@@ -208,9 +216,13 @@ class Recorded(Node):
         replaced: dict[Value, Value] = {}
         for value in self.inputs:
             replaced.setdefault(value, Value(value.type))
-        self.operations = [copy_operation(operation, replaced) for operation in self.operations]
+        constants = self._made_of_nothing()
+        self.operations = [
+            operation if operation.results[0] in constants else copy_operation(operation, replaced)
+            for operation in self.operations
+        ]
         self.inputs = [replaced[value] for value in self.inputs]
-        self.outputs = [replaced[value] for value in self.outputs]
+        self.outputs = [replaced.get(value, value) for value in self.outputs]
 
     def _differentiable(
         self, run: Backward, start: int, gradients: Sequence[Gradient | None], bars: Sequence[Value | None],

@@ -98,9 +98,18 @@ class Layout:
     def is_contiguous(self) -> bool:
         expected = Layout.contiguous(self.shape).strides
         return 0 in self.shape or all(
-            size == 1 or stride == wanted
-            for size, stride, wanted in zip(self.shape, self.strides, expected, strict=True)
+            size == 1 or stride == wanted for size, stride, wanted in zip(self.shape, self.strides, expected, strict=True)
         )
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the elements fill their range of memory, in whatever order of axes."""
+        step = 1
+        for stride, size in sorted((stride, size) for stride, size in zip(self.strides, self.shape, strict=True) if size != 1):
+            if stride != step:
+                return False
+            step *= size
+        return True
 
     def through(self, op: ViewOp) -> Layout | None:
         """The layout of a view; None where no strides can say it (a reshape that would have to copy)."""

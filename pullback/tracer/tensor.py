@@ -197,6 +197,9 @@ class Tensor(TensorBase):
                 "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
                 "subgraph that doesn't require differentiation use var_no_grad = var.detach().", location=caller(),
             )  # fmt: skip
+        if requires_grad and self.node is None:
+            # A view that asks for gradients of its own is a leaf of its own.
+            self._view_name = ""
         self._requires_grad = requires_grad or self.node is not None
         return self
 
@@ -247,7 +250,9 @@ class Tensor(TensorBase):
         return self._aliased(self._counter)
 
     def detach_(self) -> Tensor:
-        """Leave the graph."""
+        """Leave the graph. Raises: AutogradError for a view that is part of one."""
+        if self._base is not None and self._view_name:
+            raise AutogradError("Can't detach views in-place. Use detach() instead.", location=caller())
         self._grad_fn, self._requires_grad = None, False
         self._base, self._view_name = None, ""
         return self
@@ -452,15 +457,15 @@ class Tensor(TensorBase):
 
     def copy_(self, src: Any, non_blocking: Any = False) -> Any:
         """Take over the elements of another tensor."""
-        return write_recorded(self, "CopyBackwards", ix._copied(src), *([src] if isinstance(src, TensorBase) else []))
+        return write_recorded(self, "CopyBackwards", ix.whole(src), *([src] if isinstance(src, TensorBase) else []))
 
     def fill_(self, value: Any) -> Any:
         """Every element the same."""
-        return write_recorded(self, "FillBackward0", ix._copied(value), *([value] if isinstance(value, TensorBase) else []))
+        return write_recorded(self, f"FillBackward{3 if isinstance(value, TensorBase) else 2}", ix.whole(value), *([value] if isinstance(value, TensorBase) else []))
 
     def zero_(self) -> Any:
         """Every element 0."""
-        return write_recorded(self, "ZeroBackward0", ix._copied(0))
+        return write_recorded(self, "ZeroBackward0", ix.whole(0))
 
     __iadd__, __isub__, __imul__, __itruediv__ = add_, sub_, mul_, div_
 

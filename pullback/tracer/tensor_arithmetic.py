@@ -18,7 +18,7 @@ from pullback.ir.ops.creation import Full
 from pullback.location import caller
 from pullback.tracer.deferred import known
 from pullback.tracer.semantics import elementwise as s
-from pullback.tracer.tensor_base import TensorBase, record, write_recorded
+from pullback.tracer.tensor_base import TensorBase, check_writable, record, write_recorded
 
 Number: TypeAlias = "bool | int | float"
 Operand: TypeAlias = "TensorBase | Number"
@@ -96,15 +96,19 @@ def sizes_of(operand: Operand) -> tuple[int, ...]:
 
 
 def broadcast(operands: Sequence[Operand]) -> tuple[int, ...]:
-    """The common shape. Raises: AutogradError in PyTorch's words."""
-    shapes = [sizes_of(operand) for operand in operands]
+    """The operands' common shape. Raises: AutogradError where there is none."""
+    return common_shape([sizes_of(operand) for operand in operands])
+
+
+def common_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """What shapes broadcast to. Raises: AutogradError in PyTorch's words."""
     result = shapes[0]
     for shape in shapes[1:]:
         if shape == result:
             continue
         rank = max(len(shape), len(result))
         left, right = (1,) * (rank - len(result)) + result, (1,) * (rank - len(shape)) + shape
-        for axis, (m, n) in enumerate(zip(left, right, strict=True)):
+        for axis, (m, n) in reversed(list(enumerate(zip(left, right, strict=True)))):
             if m != n and 1 not in (m, n):
                 raise AutogradError(
                     f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {axis}",
@@ -147,7 +151,7 @@ def _times(rule: Callable[..., Value], alpha: Number) -> Callable[..., Value]:
         return rule
 
     def scaled(b: Builder, x: Value, y: Value) -> Value:
-        return rule(b, x, _mul(b, y, s.broadcast_to(b, constant(alpha, y.type.dtype), y.type.shape)))
+        return rule(b, x, _mul(b, y, s.number(b, alpha, y.type.dtype, y.type.shape)))
 
     return scaled
 
@@ -446,6 +450,7 @@ def where(condition: Any, input: Any, other: Any) -> Any:
 def written(name: str, rule: Callable[..., Value], target: Any, *others: Any) -> Any:
     """An operation whose result goes into its first operand. Raises: AutogradError where the dtype cannot hold it."""
     operands = (target, *(checked(other, target, name) for other in others))
+    check_writable(target)
     dtype = result_dtype(operands)
     if category(dtype) > category(target.dtype_):
         raise AutogradError(f"result type {_WORDS[dtype.name]} can't be cast to the desired output type "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, ClassVar, TypeAlias, TypeVar
 from weakref import ReferenceType, ref
 
@@ -13,7 +14,6 @@ from pullback.errors import AutogradError
 from pullback.ir.clone import copy_operation
 from pullback.ir.core import Value
 from pullback.ir.ops.arithmetic import Add, Cast
-from pullback.ir.ops.reduction import Broadcast
 from pullback.ir.ops.shape import Reshape
 from pullback.ir.types import Shape
 from pullback.location import caller
@@ -73,7 +73,7 @@ class TensorBase:
     _retains: bool
     _read: Value | None
     _read_at: int
-    _view_of: tuple[Node | None, int] | None
+    _view_of: tuple[Node | None, int, int] | None
     _view_name: str
 
     def __init__(self) -> None:
@@ -150,10 +150,10 @@ class TensorBase:
     def node(self) -> Node | None:
         """The step that made this tensor, the view taken again if its base was written to."""
         base = self._base
-        if base is not None and self._view_name and base.needs_grad:
-            current = (base.node, base._output_nr)
+        if base is not None and self._view_name and base.needs_grad and (self._view_of or base.node is not None):
+            current = (base.node, base._output_nr, base._counter.count)
             if current != self._view_of:
-                self._grad_fn = recorded_node(self._view_name, base, self._chain)
+                self._grad_fn = recorded_node("AsStridedBackward0", base, self._chain)
                 self._view_of, self._output_nr, self._requires_grad = current, 0, True
         return self._grad_fn
 
@@ -183,7 +183,9 @@ class TensorBase:
         return array.reshape(()).item()  # type: ignore[no-any-return]
 
     def accumulate(self, gradient: TensorBase, run: Backward) -> None:
-        """Add a gradient to this leaf's."""
+        """Add a gradient to this leaf's (to nothing, if it left the graph since)."""
+        if not self._requires_grad:
+            return
         for hook in list(self._hooks or ()):
             changed = hook(gradient)
             if changed is not None:
@@ -312,13 +314,18 @@ _BACKWARD = "Backward0"
 _NOTHING = known(np.zeros((), np.float32))
 
 
-def take_view(tensor: T, name: str, *ops: ViewOp) -> T:
-    """A tensor that shows a part of another one's memory; the ops lead from it to the view."""
+def take_view(tensor: T, name: str, *ops: ViewOp, strides: tuple[int, ...] | None = None) -> T:
+    """A tensor that shows a part of another one's memory; the ops lead from it to the view.
+
+    `strides` are told where axes of size 1 make them a matter of taste.
+    """
     layout: Layout | None = tensor._layout
     for op in ops:
         assert layout is not None
         layout = layout.through(op)
     assert layout is not None, "the caller checks that a reshape needs no copy"
+    if strides is not None:
+        layout = Layout(layout.shape, strides, layout.offset)
     view = tensor._new(tensor._storage, layout, tensor.dtype_, tensor._counter)
     base = tensor if tensor._base is None else tensor._base
     view._chain = (*tensor._chain, *ops)
@@ -335,9 +342,49 @@ def take_view(tensor: T, name: str, *ops: ViewOp) -> T:
             shown = b.value(Reshape(shown.type.dims), shown)
         view._grad_fn = make_node(name, b, (tensor,), [operand], [shown])
         view._requires_grad = True
-        view._view_of = (base.node, base._output_nr)
+        view._view_of = (base.node, base._output_nr, base._counter.count)
         view._read, view._read_at = shown, tensor._storage.writes
     return view
+
+
+def check_writable(target: TensorBase) -> None:
+    """Raises: AutogradError for a leaf that requires grad, a view of one, or a view that shows elements more than once."""
+    if is_grad_enabled():
+        base = target._base
+        if target.needs_grad and target.node is None:
+            raise AutogradError(
+                "a leaf Variable that requires grad is being used in an in-place operation.", location=caller(),
+                help="write under no_grad(), or to a clone()",
+            )  # fmt: skip
+        if base is not None and base.needs_grad and base.node is None:
+            raise AutogradError(
+                "a view of a leaf Variable that requires grad is being used in an in-place operation.", location=caller(),
+                help="write under no_grad(), or to a clone()",
+            )  # fmt: skip
+    layout = target._layout
+    if any(stride == 0 and size > 1 for stride, size in zip(layout.strides, layout.shape, strict=True)):
+        raise AutogradError(
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation.", location=caller(),
+        )  # fmt: skip
+
+
+def _check_overlap(target: TensorBase, other: TensorBase) -> None:
+    """Raises: AutogradError where an operand shares a part of the memory that is written to, but not all of it."""
+    if other._storage is not target._storage:
+        return
+    mine, theirs = target._layout, other._layout
+    if (mine.shape, mine.strides, mine.offset) == (theirs.shape, theirs.strides, theirs.offset):
+        return
+    if not (mine.is_dense and theirs.is_dense):
+        return
+    low, high = mine.offset, mine.offset + prod(mine.shape)
+    first, last = theirs.offset, theirs.offset + prod(theirs.shape)
+    if first < high and low < last and (first, last) != (low, high):
+        raise AutogradError(
+            "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+            "location. Please clone() the tensor before performing the operation.", location=caller(),
+        )  # fmt: skip
 
 
 def write_recorded(target: T, name: str, rule: Rule, *operands: TensorBase | None) -> T:
@@ -346,21 +393,10 @@ def write_recorded(target: T, name: str, rule: Rule, *operands: TensorBase | Non
     Raises: AutogradError for a leaf that requires grad, or a view that shows elements more than once.
     """
     tensors = [each for each in operands if each is not None]
-    enabled = is_grad_enabled()
-    active = enabled and (target.needs_grad or any(each.needs_grad for each in tensors))
-    if enabled:
-        base = target._base
-        if target.needs_grad and target.node is None:
-            raise AutogradError("a leaf Variable that requires grad is being used in an in-place operation.",
-                                location=caller())  # fmt: skip
-        if base is not None and base.needs_grad and base.node is None:
-            raise AutogradError("a view of a leaf Variable that requires grad is being used in an in-place operation.",
-                                location=caller())  # fmt: skip
-    if any(isinstance(op, Broadcast) for op in target._chain) and 0 in target._layout.strides:
-        raise AutogradError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            "Please clone() the tensor before performing the operation.", location=caller(),
-        )  # fmt: skip
+    check_writable(target)
+    for each in tensors:
+        _check_overlap(target, each)
+    active = is_grad_enabled() and (target.needs_grad or any(each.needs_grad for each in tensors))
     b = Waiting()
     values = [target.value, *(each.value for each in tensors)]
     if active:
@@ -381,6 +417,8 @@ def write_recorded(target: T, name: str, rule: Rule, *operands: TensorBase | Non
         result = b.value(Reshape(result.type.dims), result)
     if target._base is None:
         node = make_node(name, b, (target, *operands), values, [result])
+        # The old elements are kept for this step alone: writing to the tensor does not spoil them.
+        node.versions = [entry for entry in node.versions if entry[0] is not values[0]]
         target.overwrite(result)
         target._grad_fn, target._output_nr, target._requires_grad = node, 0, True
         made_by = f", which is output 0 of {name.removesuffix(_BACKWARD)},"
@@ -410,6 +448,7 @@ def _write_view(
     for operation in tail.operations:
         chained.operations.append(operation)
     node = make_node("CopySlices", chained, (base, *operands), [entry, *values[1:]], [new])
+    node.versions = [each for each in node.versions if each[0] is not entry]
     view._storage.write(new)
     view._counter.count += 1
     base._grad_fn, base._output_nr, base._requires_grad = node, 0, True

@@ -15,7 +15,7 @@ from pullback.ir.ops.shape import Reshape, Slice
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing
-from pullback.tracer.tensor_arithmetic import fit
+from pullback.tracer.tensor_arithmetic import common_shape, fit
 from pullback.tracer.tensor_base import TensorBase, record, take_view, write_recorded
 from pullback.tracer.tensor_shape import axis_of, select, unsqueeze, window
 
@@ -26,6 +26,13 @@ def _parts(input: Any, index: Any) -> list[Any]:
     parts = [np.asarray(part) if isinstance(part, list) else part for part in parts]
     used = sum(_axes(part) for part in parts)
     rank = len(input.sizes)
+    if rank == 0 and isinstance(parts[0], int):
+        raise OutOfBoundsError(
+            "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim "
+            "tensor to a number", location=caller(),
+        )  # fmt: skip
+    if rank == 0 and isinstance(parts[0], slice):
+        raise OutOfBoundsError("slice() cannot be applied to a 0-dim tensor.", location=caller())
     if used > rank:
         raise OutOfBoundsError(f"too many indices for tensor of dimension {rank}", location=caller())
     full = [slice(None)] * (rank - used)
@@ -75,7 +82,9 @@ def _basic(input: Any, parts: list[Any]) -> Any:
         if count != size or step != 1:
             result = take_view(result, "SliceBackward0", window(result, axis, start, count, step if count else 1))
         axis += 1
-    return take_view(result, "AliasBackward0", Reshape(result.sizes)) if result is input else result
+    if result is not input:
+        return result
+    return take_view(result, "AliasBackward0", Reshape(result.sizes), strides=result._layout.strides)
 
 
 def _apart(input: Any, parts: list[Any]) -> tuple[Any, list[Any]]:
@@ -180,6 +189,20 @@ def _copied(other: Any) -> Any:
             raise AutogradError(f"shape mismatch: value tensor of shape {list(new.type.shape)} cannot be broadcast to "
                                 f"indexing result of shape {list(shape)}", location=caller())  # fmt: skip
         return fit(b, new, x.type.dtype, shape)
+
+    return rule
+
+
+def whole(other: Any) -> Any:
+    """The rule of `copy_`: the other's elements, broadcast."""
+
+    def rule(b: Builder, x: Value, *values: Value) -> Value:
+        if values:
+            broadcast_shape = common_shape([x.type.shape, values[0].type.shape])
+            if broadcast_shape != x.type.shape:
+                raise AutogradError(f"output with shape {list(x.type.shape)} doesn't match the broadcast shape "
+                                    f"{list(broadcast_shape)}", location=caller())  # fmt: skip
+        return fit(b, values[0] if values else other, x.type.dtype, x.type.shape)
 
     return rule
 

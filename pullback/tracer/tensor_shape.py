@@ -66,7 +66,7 @@ def reshape(input: Any, *sizes: Any) -> Any:
     """A view where the memory allows one, else a copy."""
     shape = resolved(input, given_sizes(sizes))
     if input._layout.through(Reshape(shape)) is not None:
-        return take_view(input, "ViewBackward0", Reshape(shape))
+        return take_view(input, "ViewBackward0" if input._layout.is_contiguous else "ReshapeAliasBackward0", Reshape(shape))
     return take_view(clone(input), "UnsafeViewBackward0", Reshape(shape))
 
 
@@ -138,18 +138,24 @@ def reversed_axes(input: Any) -> Any:
 def unsqueeze(input: Any, dim: int) -> Any:
     """A new axis of size 1."""
     axis = axis_of(dim, len(input.sizes) + 1)
-    return take_view(input, "UnsqueezeBackward0", Reshape((*input.sizes[:axis], 1, *input.sizes[axis:])))
+    sizes, strides = input.sizes, input._layout.strides
+    step = sizes[axis] * strides[axis] if axis < len(sizes) else 1
+    new = (*strides[:axis], step, *strides[axis:])
+    return take_view(input, "UnsqueezeBackward0", Reshape((*sizes[:axis], 1, *sizes[axis:])), strides=new)
 
 
 def squeeze(input: Any, dim: Any = None) -> Any:
     """Without axes of size 1 (those of `dim`)."""
     rank = len(input.sizes)
-    if dim is None:
-        kept = tuple(size for size in input.sizes if size != 1)
-        return take_view(input, "SqueezeBackward0", Reshape(kept))
-    chosen = {axis_of(each, rank) for each in (dim if isinstance(dim, list | tuple) else [dim])}
-    kept = tuple(size for axis, size in enumerate(input.sizes) if axis not in chosen or size != 1)
-    return take_view(input, "SqueezeBackward2" if isinstance(dim, tuple) else "SqueezeBackward1", Reshape(kept))
+    chosen = range(rank) if dim is None else [axis_of(each, rank) for each in (dim if isinstance(dim, list | tuple) else [dim])]
+    name = "SqueezeBackward0" if dim is None else "SqueezeBackward2" if isinstance(dim, tuple) else "SqueezeBackward1"
+    return _kept(input, name, [axis for axis, size in enumerate(input.sizes) if axis not in chosen or size != 1])
+
+
+def _kept(input: Any, name: str, axes: Sequence[int], *before: ViewOp) -> Any:
+    """A view of some axes, the others being of size 1."""
+    shape = tuple(input.sizes[axis] for axis in axes)
+    return take_view(input, name, *before, Reshape(shape), strides=tuple(input._layout.strides[axis] for axis in axes))
 
 
 def expand(input: Any, *sizes: Any) -> Any:
@@ -183,6 +189,8 @@ def broadcast_to(input: Any, shape: Any) -> Any:
 
 def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     """`length` elements of one axis from `start` on."""
+    if not input.sizes:
+        raise AutogradError("narrow() cannot be applied to a 0-dim tensor.", location=caller())
     axis = axis_of(dim, len(input.sizes))
     size = input.sizes[axis]
     first = start + size if start < 0 else start
@@ -207,8 +215,8 @@ def select(input: Any, dim: int, index: int) -> Any:
     size = input.sizes[axis]
     if not -size <= index < size:
         raise OutOfBoundsError(f"index {index} is out of bounds for dimension {axis} with size {size}", location=caller())
-    rest = (*input.sizes[:axis], *input.sizes[axis + 1 :])
-    return take_view(input, "SelectBackward0", window(input, axis, index % size, 1), Reshape(rest))
+    axes = [each for each in range(len(input.sizes)) if each != axis]
+    return _kept(input, "SelectBackward0", axes, window(input, axis, index % size, 1))
 
 
 def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
@@ -242,10 +250,8 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """Every place of an axis."""
     axis = axis_of(dim, len(input.sizes))
-    rest = (*input.sizes[:axis], *input.sizes[axis + 1 :])
-    return tuple(
-        take_view(input, "UnbindBackward0", window(input, axis, index, 1), Reshape(rest)) for index in range(input.sizes[axis])
-    )
+    axes = [each for each in range(len(input.sizes)) if each != axis]
+    return tuple(_kept(input, "UnbindBackward0", axes, window(input, axis, index, 1)) for index in range(input.sizes[axis]))
 
 
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
