@@ -91,17 +91,41 @@ def test_arguments_of_every_size(op: Smooth, dtype: DType) -> None:
     assert found.max() <= ULP_BOUNDS[op.function, dtype], x[found.argmax()]
 
 
+def hard(exponent: int, bits: int) -> float:
+    """An integer below 2^bits times 2^exponent, uncommonly near to a multiple of pi/2: from a continued fraction."""
+    one = 1 << FRACTION
+    rest, older, old = (one << FRACTION + 1 + exponent) // PI % one, 0, 1
+    while True:
+        quotient, rest = divmod(one * one // rest, one)
+        older, old = old, quotient * old + older
+        if old >= 2**bits:
+            return float(older) * 2.0**exponent
+
+
 @NEEDS_EXTENDED
 @pytest.mark.parametrize("op", [Sin(), Cos(), Tan()], ids=lambda op: op.name)
-def test_hardest_and_bordering_arguments(op: Smooth) -> None:
-    # The double nearest to a multiple of pi/2, relative to it: J.-M. Muller, "Elementary Functions", section 11.
+def test_arguments_near_multiples_of_a_quarter_turn(op: Smooth) -> None:
+    # The double nearest of all, relative to it: J.-M. Muller, "Elementary Functions", section 11.
     hardest = 6381956970095103 * 2.0**797
-    border = 2.0**40
-    x = np.array([hardest, -hardest, border, np.nextafter(border, 0), np.nextafter(border, 1e99), np.finfo(float).max])
     assert abs(reduced(hardest)[1]) < 2.0**-60
+    x = np.array([hardest, np.finfo(float).max, *(hard(exponent, 53) for exponent in range(-50, 970, 4))])
+    assert np.median([abs(reduced(each)[1]) for each in x]) < 2.0**-50
+    # Small multiples of hard ones are hard too, and many: one product in 2^11 carries into the highest word.
+    multiples = np.random.default_rng(2).integers(2**11, 2**12, 6000)
+    x = np.concatenate([x, multiples * np.resize([hard(exponent, 41) for exponent in range(13, 970, 5)], 6000)])
     assert errors(native(op, x), reference(op, x)).max() <= ULP_BOUNDS[op.function, f64]
-    single = np.array([2.0**17, np.nextafter(np.float32(2**17), 1e9), 16367173 * 2.0**72, 3.4028235e38], np.float32)
+    single = np.array([hard(exponent, 24) for exponent in range(-22, 103)], np.float32)
     assert errors(native(op, single), reference(op, single)).max() <= ULP_BOUNDS[op.function, f32]
+
+
+@NEEDS_EXTENDED
+@pytest.mark.parametrize(("dtype", "limit"), [(f32, 2.0**17), (f64, 2.0**40)], ids=str)
+@pytest.mark.parametrize("op", [Sin(), Cos(), Tan()], ids=lambda op: op.name)
+def test_where_the_reduction_changes(op: Smooth, dtype: DType, limit: float) -> None:
+    x = (limit * np.random.default_rng(4).uniform(0.7, 1.3, 20_000)).astype(dtype.numpy)
+    x[:3] = limit, np.nextafter(dtype.numpy.type(limit), 0), np.nextafter(dtype.numpy.type(limit), np.inf)
+    wanted = getattr(np, op.name)(x.astype(np.longdouble))
+    assert errors(native(op, x), wanted).max() <= ULP_BOUNDS[op.function, dtype]
 
 
 @DTYPES

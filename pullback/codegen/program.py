@@ -22,7 +22,7 @@ from pullback.codegen.lower.selection import STATUS_BITS
 from pullback.codegen.memory_plan import Lifetime, MemoryPlan, plan_memory
 from pullback.codegen.nest import Nest, build
 from pullback.errors import CompileError, PullbackError, UnboundError
-from pullback.ir.core import Function, Value
+from pullback.ir.core import Function, Operation, Value
 from pullback.ir.ops.contraction import Matmul
 
 BODY = "body"
