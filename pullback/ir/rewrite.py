@@ -43,8 +43,7 @@ def rewrite(function: Function, rules: Rules) -> bool:
 def _sweep(function: Function, rules: Rules) -> bool:
     replaced: dict[Value, Value] = {}
     fuel = [FUEL_PER_OPERATION * sum(1 for _ in walk(function.body)) + 10_000]
-    changed = _sweep_region(function.body, rules, replaced, fuel)
-    return changed
+    return _sweep_region(function.body, rules, replaced, fuel)
 
 
 def _sweep_region(region: Region, rules: Rules, replaced: dict[Value, Value], fuel: list[int]) -> bool:

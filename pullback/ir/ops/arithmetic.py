@@ -94,7 +94,7 @@ class Mul(Arithmetic):
 @register
 @dataclass(frozen=True)
 class ZeroMul(Elementwise):
-    """``x * y``, but exactly 0 where x is 0 even if y is infinite or NaN: ``(f[...], f[...]) -> f[...]``.
+    """``x * y``, but x itself where x is 0, even if y is infinite or NaN: ``(f[...], f[...]) -> f[...]``.
 
     Derivatives use it where x is a cotangent that a mask has zeroed: a branch not taken contributes nothing.
     """
@@ -104,12 +104,11 @@ class ZeroMul(Elementwise):
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         x, y = operands
-        return (np.where(x == 0, np.zeros_like(x), x * y),)
+        return (np.where(x == 0, x, x * y),)
 
     def lower(self, s: ScalarBuilder, *operands: Scalar) -> Scalar:
         x, y = operands
-        zero = s.constant(x.dtype, 0.0)
-        return s.select(s.compare(Compare.EQ, x, zero), zero, s.mul(x, y))
+        return s.select(s.compare(Compare.EQ, x, s.constant(x.dtype, 0.0)), x, s.mul(x, y))
 
     def partials(self, operands: tuple[Term, ...], result: Term) -> tuple[Partial, ...]:
         x, y = operands

@@ -41,8 +41,9 @@ class Matmul(Op):
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         x, y = operands
-        left = np.swapaxes(x, -1, -2) if self.transpose_x else x
-        right = np.swapaxes(y, -1, -2) if self.transpose_y else y
+        # Copied where swapped, so that a flag and a transpose give the same bits.
+        left = np.ascontiguousarray(np.swapaxes(x, -1, -2)) if self.transpose_x else x
+        right = np.ascontiguousarray(np.swapaxes(y, -1, -2)) if self.transpose_y else y
         return (np.matmul(left, right),)
 
     def jvp(

@@ -93,12 +93,17 @@ class Reduction(Op):
 @register
 @dataclass(frozen=True)
 class ReduceSum(Reduction, Linear):
-    """Sum; 0 over nothing. Floats are added lane by lane in one order that depends on the shape alone."""
+    """Sum; 0 over nothing. Floats are added lane by lane in one order that depends on the shape alone.
+
+    Over no axes it is the operand.
+    """
 
     name: ClassVar[str] = "reduce_sum"
     axes: tuple[int, ...]
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
+        if not self.axes:
+            return (operands[0],)
         return (np.asarray(np.sum(operands[0], axis=self.axes, dtype=operands[0].dtype)),)
 
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:

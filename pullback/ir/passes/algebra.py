@@ -1,4 +1,4 @@
-"""Identities that hold to the last bit, signed zeros, infinities and NaNs included; nothing is ever reassociated."""
+"""Identities that hold to the last bit, for signed zeros, infinities and NaNs too; nothing is ever reassociated."""
 from __future__ import annotations
 
 from math import copysign, frexp, isfinite
@@ -7,7 +7,6 @@ from pullback.ir.core import Function, Operation, Value
 from pullback.ir.ops.arithmetic import Add, Div, Mul, Neg, Pow, Sub, ZeroMul
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.creation import Full
-from pullback.ir.ops.elementary import Sqrt
 from pullback.ir.ops.logic import LogicalNot, Select
 from pullback.ir.ops.shape import Transpose
 from pullback.ir.passes.canonicalize import constant, source
@@ -99,7 +98,7 @@ def double_not(operation: Operation, rewriter: Rewriter) -> Value | None:
 
 
 def simple_pow(operation: Operation, rewriter: Rewriter) -> Value | None:
-    """x to a constant power, as NumPy's scalar powers: 2 is x * x, 1 is x, 0 is 1, 0.5 is sqrt, -1 is 1 / x."""
+    """x to a constant power: 2 is x * x, 1 is x, 0 is 1, -1 is 1 / x; each is closer than what `pow` promises."""
     x, y = operation.operands
     full = constant(y)
     if full is None:
@@ -111,8 +110,6 @@ def simple_pow(operation: Operation, rewriter: Rewriter) -> Value | None:
         return x
     if full.value == 0:
         return filled(rewriter, 1.0, x)
-    if full.value == 0.5 and is_float:
-        return rewriter.value(Sqrt(), x)
     if full.value == -1 and is_float:
         return rewriter.value(Div(), filled(rewriter, 1.0, x), x)
     return None
@@ -128,11 +125,11 @@ def decided_select(operation: Operation, rewriter: Rewriter) -> Value | None:
 
 
 def constant_zero_mul(operation: Operation, rewriter: Rewriter) -> Value | None:
-    """zero_mul by a constant: 0 * y is 0; any other factor needs no care."""
+    """zero_mul of a constant 0 is that; of another constant, or by a positive one, it is a product."""
     x, y = operation.operands
     full = constant(x)
     if full is not None:
-        return rewriter.value(Mul(), x, y) if full.value != 0 else filled(rewriter, 0.0, x)
+        return rewriter.value(Mul(), x, y) if full.value != 0 else x
     finite = constant(y)
     return rewriter.value(Mul(), x, y) if finite is not None and isfinite(finite.value) and finite.value > 0 else None
 

@@ -1,10 +1,13 @@
 """Constant folding."""
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 
+from pullback.dtypes import DType
 from pullback.ir.core import Function, Operation, Value
-from pullback.ir.ops.arithmetic import Pow
+from pullback.ir.ops.arithmetic import Cast, Pow
 from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.composed import Composed
 from pullback.ir.ops.creation import Full
@@ -28,16 +31,26 @@ def fold(function: Function) -> bool:
 
 
 def fold_constant(operation: Operation, rewriter: Rewriter) -> Value | None:
-    """An elementwise operation on constants is a constant."""
+    """An elementwise operation on constants is a constant, unless NumPy leaves its result open."""
     constants = [constant(operand) for operand in operation.operands]
     known = [each for each in constants if each is not None]
     if len(known) < len(constants):
         return None
-    arrays = [np.asarray(each.value, each.dtype.numpy) for each in known]
+    if isinstance(operation.op, Cast) and not _in_range(known[0].value, operation.op.dtype):
+        return None
     with np.errstate(all="ignore"):
+        arrays = [np.asarray(each.value, each.dtype.numpy) for each in known]
         (result,) = operation.op.evaluate(*arrays)
     kind = operation.result.type
     return rewriter.value(Full(np.asarray(result).item(), kind.dtype, kind.dims))
+
+
+def _in_range(value: float, dtype: DType) -> bool:
+    """Whether a cast to `dtype` has a result that does not depend on the processor."""
+    if not dtype.is_integer or not isinstance(value, float):
+        return True
+    bits = dtype.bits - dtype.is_signed
+    return isfinite(value) and (-(1 << bits) if dtype.is_signed else 0) <= int(value) < 1 << bits
 
 
 def _rules() -> Rules:
