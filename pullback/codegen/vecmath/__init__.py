@@ -1,4 +1,4 @@
-"""Elementary functions as our own vector code: an `Elementary` and operands in, branch-free instructions out.
+"""Elementary functions as our own vector code: an `Elementary` and operands in, instructions out.
 
 Each family stands in a module of its own with a table of its functions; `bounds` states how accurate they are.
 """
