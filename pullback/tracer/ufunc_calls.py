@@ -19,7 +19,7 @@ from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as r
 from pullback.tracer.semantics.elementwise import Operand, Weak
 from pullback.tracer.traced import Traced, active, array_of, lower
-from pullback.tracer.ufuncs import PRODUCTS, RULES, elementwise
+from pullback.tracer.ufuncs import PRODUCTS, RULES, elementwise, is_known
 
 
 def call_method(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
@@ -54,7 +54,7 @@ def call_ufunc(
     if ufunc in PRODUCTS:
         return _product(ufunc, operands, dtype, **named)
     refuse(ufunc.__name__, **named)
-    if ufunc not in RULES:
+    if not is_known(ufunc):
         refuse_ufunc(ufunc, "__call__")
     b = active()
     return _wrapped(b, elementwise(b, ufunc, *[lower(b, each) for each in operands], dtype=dtype, casting=casting))

@@ -21,6 +21,7 @@ from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import products
 from pullback.tracer.semantics.elementwise import Operand
+from pullback.tracer.special import special_op
 
 Rule = Callable[..., Value | tuple[Value, ...]]
 
@@ -43,7 +44,18 @@ def elementwise(
         raise ArgumentValueError("integers to negative integer powers are not allowed", location=caller(),
                                  help="use x.astype(float) ** y")  # fmt: skip
     values = [s.ready(b, operand, kind, shape) for operand, kind in zip(operands, kinds, strict=False)]
-    return RULES[ufunc](b, *values)
+    return rule_of(ufunc)(b, *values)
+
+
+def rule_of(ufunc: np.ufunc) -> Rule:
+    """What a ufunc does: that of `RULES`, or of SciPy's. Raises: KeyError where there is none: see `is_known`."""
+    op = None if ufunc in RULES else special_op(ufunc)
+    return RULES[ufunc] if op is None else _op(op)
+
+
+def is_known(ufunc: np.ufunc) -> bool:
+    """Whether `elementwise` takes a ufunc."""
+    return ufunc in RULES or special_op(ufunc) is not None
 
 
 def single(b: Builder, ufunc: np.ufunc, *operands: Operand) -> Value:
