@@ -1,6 +1,11 @@
 """pullback: a compiler for gradients of plain NumPy functions and define-by-run Tensors."""
 
-from pullback import autograd, nn
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from pullback.api import (
     CompiledFunction,
     compile_grad,
@@ -19,14 +24,49 @@ from pullback.api import (
 )
 from pullback.config import config
 from pullback.errors import PullbackError
-from pullback.tensors import *  # noqa: F403
-from pullback.tensors import __all__ as _tensor_names
 from pullback.tracer.functional import associative_scan, cond, fori_loop, scan, while_loop
+
+if TYPE_CHECKING:
+    from pullback import autograd, nn
+    from pullback.tensors import *  # noqa: F403
 
 __version__ = "0.1.0"
 
+_TENSOR_NAMES = (
+    "Generator", "Size", "Tensor", "abs", "add", "addmm", "all", "amax", "amin", "any", "arange", "argmax", "argmin",
+    "as_tensor", "atan", "atan2", "bernoulli", "bmm", "bool", "broadcast_to", "cat", "ceil", "chunk", "clamp", "clone",
+    "cos", "cosh", "count_nonzero", "cumprod", "cumsum", "diagonal", "div", "dot", "double", "dtype", "einsum", "empty",
+    "empty_like", "enable_grad", "eq", "erf", "exp", "expm1", "eye", "flatten", "flip", "float", "float32", "float64",
+    "floor", "floor_divide", "fmod", "from_dlpack", "from_numpy", "full", "full_like", "gather", "ge", "gt",
+    "index_select", "int", "int8", "int16", "int32", "int64", "is_grad_enabled", "is_tensor", "le", "linspace", "log",
+    "log1p", "log_softmax", "logaddexp", "logical_and", "logical_not", "logical_or", "logical_xor", "logspace",
+    "logsumexp", "long", "lt", "manual_seed", "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "min",
+    "minimum", "mm", "mul", "mv", "narrow", "ne", "neg", "no_grad", "norm", "normal", "ones", "ones_like", "outer",
+    "permute", "pow", "prod", "rand", "rand_like", "randint", "randn", "randn_like", "randperm", "reciprocal", "relu",
+    "remainder", "reshape", "roll", "round", "rsqrt", "select", "set_grad_enabled", "short", "sigmoid", "sign", "sin",
+    "sinh", "softmax", "split", "sqrt", "square", "squeeze", "stack", "std", "sub", "sum", "t", "tan", "tanh", "tensor",
+    "tensordot", "trace", "transpose", "trunc", "uint8", "uint16", "uint32", "uint64", "unbind", "unsqueeze", "var",
+    "where", "zeros", "zeros_like",
+)  # fmt: skip
+"""What `pullback.tensors` defines: loaded when the first of them is asked for, so that who needs functions alone pays
+for functions alone."""
+
 __all__ = [
-    "CompiledFunction", "PullbackError", "associative_scan", "compile_grad", "cond", "config", "fori_loop", "grad",
-    "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "scan", "stop_gradient",
-    "value_and_grad", "vjp", "while_loop", "autograd", "nn", *_tensor_names,
+    "CompiledFunction", "PullbackError", "associative_scan", "autograd", "compile_grad", "cond", "config", "fori_loop",
+    "grad", "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nn", "scan", "stop_gradient",
+    "value_and_grad", "vjp", "while_loop", *_TENSOR_NAMES,
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("autograd", "nn"):
+        return import_module(f"pullback.{name}")
+    if name not in _TENSOR_NAMES:
+        raise AttributeError(f"module 'pullback' has no attribute {name!r}")
+    value = getattr(import_module("pullback.tensors"), name)
+    setattr(sys.modules[__name__], name, value)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

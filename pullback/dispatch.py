@@ -5,20 +5,21 @@ import inspect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.compiler import CallSpec, Executable, compile_function, native_entry
 from pullback.config import log, settings
 from pullback.errors import ArgumentError
 from pullback.location import caller
 from pullback.runtime.abi import ArgumentKind, ArgumentSpec, ResultTree
 from pullback.tracer.leaf import Leaf, LeafKind, leaves_of
-from pullback.tracer.tensor_base import TensorBase
-from pullback.tracer.tensor_call import record_trace, tensor_leaf
+from pullback.tracer.tensor_mark import IsTensor
 from pullback.tracer.trace import Trace, find_recorder, trace
 from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
+
+if TYPE_CHECKING:
+    from pullback.compiler import Executable
 
 _KINDS = {
     LeafKind.ARRAY: ArgumentKind.ARRAY, LeafKind.FLOAT: ArgumentKind.PYTHON_FLOAT,
@@ -86,7 +87,7 @@ class Dispatcher:
         values, structure = flatten((dynamic, dynamic_kwargs))
         if find_recorder(values) is not None:
             return self.fun(*args, **kwargs)
-        if any(isinstance(value, TensorBase) for value in values):
+        if any(isinstance(value, IsTensor) for value in values):
             return self.of_tensors(values, structure, static)
         leaves = tuple(leaves_of(values, structure, self.name))
         key = (structure, leaves, static, settings().opt, settings().boundscheck)
@@ -100,6 +101,8 @@ class Dispatcher:
 
     def of_tensors(self, values: list[Any], structure: Structure, static: Any) -> Any:
         """A call with tensors: one step of their graph, whose gradient is this function's adjoint."""
+        from pullback.tracer.tensor_call import record_trace, tensor_leaf  # loaded with the tensors
+
         leaves = tuple([tensor_leaf(value, path) for value, path in zip(values, paths(structure, self.name), strict=True)])
         key = (structure, leaves, static)
         made = self.traces.get(key)
@@ -169,6 +172,9 @@ class Dispatcher:
         self, leaves: tuple[Leaf, ...], structure: Structure, args: Any, kwargs: Any, static: Any
     ) -> Specialization:
         """Trace and compile."""
+        # Code generation is loaded by the first call: importing the package stays cheap.
+        from pullback.compiler import compile_function, native_entry
+
         started = time.perf_counter()
         reason = self._reason(leaves, static)
         self.reasons.append(reason)

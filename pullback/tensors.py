@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pullback.compiler import compile_function
 from pullback.ir.core import Function
 from pullback.tracer.deferred import ENGINE, Runner
 from pullback.tracer.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -153,6 +152,9 @@ float, double, long, int, short = float32, float64, int64, int32, int16
 
 
 def _compile(function: Function) -> Runner:
+    # Loaded when the first tensors are looked at.
+    from pullback.compiler import compile_function
+
     return compile_function(function)
 
 

@@ -21,6 +21,7 @@ from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node,
 from pullback.tracer.deferred import Waiting, array_of, known, settle
 from pullback.tracer.grad_mode import is_grad_enabled
 from pullback.tracer.storage import Layout, Storage, Version, ViewOp, view_array, view_value, written
+from pullback.tracer.tensor_mark import IsTensor
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Rule: TypeAlias = Callable[..., Value]
@@ -28,7 +29,7 @@ Rule: TypeAlias = Callable[..., Value]
 T = TypeVar("T", bound="TensorBase")
 
 
-class TensorBase:
+class TensorBase(IsTensor):
     """Elements, `requires_grad`, and the step (`grad_fn`, output `output_nr`) that made them.
 
     A view has a `base` and the chain of view ops that leads from the base's storage to it.
