@@ -1,4 +1,7 @@
-"""pullback: a compiler for gradients of plain NumPy functions and define-by-run Tensors."""
+"""pullback: a compiler for gradients of plain NumPy functions and define-by-run Tensors.
+
+Public names are loaded from their modules when they are first asked for: importing the package costs little beside NumPy.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,37 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pullback.api import (
-    CompiledFunction,
-    compile_grad,
-    grad,
-    gradcheck,
-    hessian,
-    hvp,
-    jacfwd,
-    jacobian,
-    jacrev,
-    jvp,
-    linearize,
-    stop_gradient,
-    value_and_grad,
-    vjp,
-)
 from pullback.config import config
 from pullback.errors import PullbackError
-from pullback.tracer.functional import associative_scan, cond, fori_loop, scan, while_loop
 
 if TYPE_CHECKING:
     from pullback import autograd, nn
+    from pullback.api import (
+        CompiledFunction,
+        compile_grad,
+        grad,
+        gradcheck,
+        hessian,
+        hvp,
+        jacfwd,
+        jacobian,
+        jacrev,
+        jvp,
+        linearize,
+        stop_gradient,
+        value_and_grad,
+        vjp,
+    )
     from pullback.tensors import *  # noqa: F403
+    from pullback.tracer.functional import associative_scan, cond, fori_loop, scan, while_loop
 
 __version__ = "0.1.0"
 
+_FUNCTION_NAMES = (
+    "CompiledFunction", "compile_grad", "grad", "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp",
+    "linearize", "stop_gradient", "value_and_grad", "vjp",
+)  # fmt: skip
+_CONTROL_NAMES = ("associative_scan", "cond", "fori_loop", "scan", "while_loop")
 _TENSOR_NAMES = (
     "Generator", "Size", "Tensor", "abs", "add", "addmm", "all", "amax", "amin", "any", "arange", "argmax", "argmin",
     "as_tensor", "atan", "atan2", "bernoulli", "bmm", "bool", "broadcast_to", "cat", "ceil", "chunk", "clamp", "clone",
@@ -48,8 +56,13 @@ _TENSOR_NAMES = (
     "tensordot", "trace", "transpose", "trunc", "uint8", "uint16", "uint32", "uint64", "unbind", "unsqueeze", "var",
     "where", "zeros", "zeros_like",
 )  # fmt: skip
-"""What `pullback.tensors` defines: loaded when the first of them is asked for, so that who needs functions alone pays
-for functions alone."""
+
+_HOMES = {
+    **dict.fromkeys(_FUNCTION_NAMES, "pullback.api"),
+    **dict.fromkeys(_CONTROL_NAMES, "pullback.tracer.functional"),
+    **dict.fromkeys(_TENSOR_NAMES, "pullback.tensors"),
+}
+"""The module that defines each public name."""
 
 __all__ = [
     "CompiledFunction", "PullbackError", "associative_scan", "autograd", "compile_grad", "cond", "config", "fori_loop",
@@ -61,9 +74,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in ("autograd", "nn"):
         return import_module(f"pullback.{name}")
-    if name not in _TENSOR_NAMES:
+    home = _HOMES.get(name)
+    if home is None:
         raise AttributeError(f"module 'pullback' has no attribute {name!r}")
-    value = getattr(import_module("pullback.tensors"), name)
+    value = getattr(import_module(home), name)
     setattr(sys.modules[__name__], name, value)
     return value
 

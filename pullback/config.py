@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -108,6 +107,8 @@ def config(**changes: Any) -> Iterator[Settings]:
 def log(name: str, message: str, *values: object) -> None:
     """Write to logger ``pullback.name`` if `log` names it; formatting costs nothing otherwise."""
     if name in _current.get().log:
+        import logging  # takes as long to import as all of this package's core
+
         logger = logging.getLogger(f"pullback.{name}")
         if not logging.getLogger().handlers and not logger.handlers:
             logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")

@@ -19,7 +19,7 @@ from pullback.tracer.trace import Trace, find_recorder, trace
 from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
 
 if TYPE_CHECKING:
-    from pullback.compiler import Executable
+    from pullback.compiler import CallSpec, Executable
 
 _KINDS = {
     LeafKind.ARRAY: ArgumentKind.ARRAY, LeafKind.FLOAT: ArgumentKind.PYTHON_FLOAT,
@@ -196,6 +196,8 @@ class Dispatcher:
 
 def call_spec(traced: Trace) -> CallSpec:
     """How Python calls what a traced function is compiled to."""
+    from pullback.compiler import CallSpec
+
     types = traced.function.result_types
     tree = _result_tree(traced.output)
     arguments = tuple(ArgumentSpec(_KINDS[leaf.kind], leaf.type.dtype, leaf.type.shape) for leaf in traced.leaves)

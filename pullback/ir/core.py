@@ -144,6 +144,8 @@ class RegionBuilder(Builder):
 class Op:
     """What an operation does. A frozen dataclass: its fields are the attributes, typed, printed and compared.
 
+    A subclass without attributes of its own is one by inheritance and needs no decorator (each costs an import 0.5 ms).
+
     A subclass states its type rule (`infer`), its meaning (`evaluate`) and its derivative (`jvp` and `pullback`,
     or less in the bases Elementwise and Linear).
     """

@@ -37,7 +37,6 @@ class Arithmetic(Elementwise):
 
 
 @register
-@dataclass(frozen=True)
 class Add(Arithmetic):
     """``(t[...], t[...]) -> t[...]``; integers wrap."""
 
@@ -55,7 +54,6 @@ class Add(Arithmetic):
 
 
 @register
-@dataclass(frozen=True)
 class Sub(Arithmetic):
     """``(t[...], t[...]) -> t[...]``; integers wrap."""
 
@@ -73,7 +71,6 @@ class Sub(Arithmetic):
 
 
 @register
-@dataclass(frozen=True)
 class Mul(Arithmetic):
     """``(t[...], t[...]) -> t[...]``; integers wrap."""
 
@@ -92,7 +89,6 @@ class Mul(Arithmetic):
 
 
 @register
-@dataclass(frozen=True)
 class ZeroMul(Elementwise):
     """``x * y``, but x itself where x is 0, even if y is infinite or NaN: ``(f[...], f[...]) -> f[...]``.
 
@@ -139,7 +135,6 @@ class ZeroMul(Elementwise):
 
 
 @register
-@dataclass(frozen=True)
 class Div(Elementwise):
     """True division of floats: ``(f[...], f[...]) -> f[...]``."""
 
@@ -172,7 +167,6 @@ class Div(Elementwise):
 
 
 @register
-@dataclass(frozen=True)
 class FloorDivide(Arithmetic):
     """Division rounded down; integers give 0 for a zero divisor: ``(t[...], t[...]) -> t[...]``."""
 
@@ -211,7 +205,6 @@ class FloorDivide(Arithmetic):
 
 
 @register
-@dataclass(frozen=True)
 class Remainder(Arithmetic):
     """Remainder with the divisor's sign; integers give 0 for a zero divisor: ``(t[...], t[...]) -> t[...]``."""
 
@@ -262,7 +255,6 @@ def _float_modulus(s: ScalarBuilder, x: Scalar, y: Scalar) -> Scalar:
 
 
 @register
-@dataclass(frozen=True)
 class Neg(Arithmetic):
     """``t[...] -> t[...]``; integers wrap."""
 
@@ -279,7 +271,6 @@ class Neg(Arithmetic):
 
 
 @register
-@dataclass(frozen=True)
 class Abs(Arithmetic):
     """``t[...] -> t[...]``; the derivative is sign(x), 0 at 0."""
 
@@ -296,7 +287,6 @@ class Abs(Arithmetic):
 
 
 @register
-@dataclass(frozen=True)
 class Sign(Arithmetic):
     """-1, 0 or 1, NaN for NaN: ``t[...] -> t[...]``."""
 
@@ -320,7 +310,6 @@ class Sign(Arithmetic):
 
 
 @register
-@dataclass(frozen=True)
 class Pow(Arithmetic):
     """x to the power y; integers need y >= 0 (else 0 is given): ``(t[...], t[...]) -> t[...]``. Floats within 2 ulp."""
 
@@ -392,7 +381,6 @@ class Extreme(Arithmetic):
 
 
 @register
-@dataclass(frozen=True)
 class Maximum(Extreme):
     """``(t[...], t[...]) -> t[...]``."""
 
@@ -407,7 +395,6 @@ class Maximum(Extreme):
 
 
 @register
-@dataclass(frozen=True)
 class Minimum(Extreme):
     """``(t[...], t[...]) -> t[...]``."""
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import log
 from typing import ClassVar
 
@@ -42,7 +41,6 @@ def _odd(s: ScalarBuilder, x: Scalar, function: Callable[[Scalar], Scalar]) -> S
 
 
 @register
-@dataclass(frozen=True)
 class Arcsin(Composed):
     """In radians: ``f[...] -> f[...]``."""
 
@@ -62,7 +60,6 @@ class Arcsin(Composed):
 
 
 @register
-@dataclass(frozen=True)
 class Arccos(Composed):
     """In radians: ``f[...] -> f[...]``."""
 
@@ -82,7 +79,6 @@ class Arccos(Composed):
 
 
 @register
-@dataclass(frozen=True)
 class Arcsinh(Composed):
     """Inverse of sinh: ``f[...] -> f[...]``."""
 
@@ -112,7 +108,6 @@ class Arcsinh(Composed):
 
 
 @register
-@dataclass(frozen=True)
 class Arccosh(Composed):
     """Inverse of cosh for x >= 1, NaN below: ``f[...] -> f[...]``."""
 
@@ -138,7 +133,6 @@ class Arccosh(Composed):
 
 
 @register
-@dataclass(frozen=True)
 class Arctanh(Composed):
     """Inverse of tanh: ``f[...] -> f[...]``."""
 
@@ -164,7 +158,6 @@ class Arctanh(Composed):
 
 
 @register
-@dataclass(frozen=True)
 class Cbrt(Composed):
     """Cube root, also of negative numbers: ``f[...] -> f[...]``."""
 
@@ -193,7 +186,6 @@ class Cbrt(Composed):
 
 
 @register
-@dataclass(frozen=True)
 class Hypot(Composed):
     """sqrt(x² + y²) without overflow; the gradient at the origin is 0: ``(f[...], f[...]) -> f[...]``."""
 
@@ -229,7 +221,6 @@ class Hypot(Composed):
 
 
 @register
-@dataclass(frozen=True)
 class Exp2(Composed):
     """2 to the power x, exact for whole x: ``f[...] -> f[...]``."""
 
@@ -270,7 +261,6 @@ def _split_exponent(s: ScalarBuilder, x: Scalar) -> tuple[Scalar, Scalar]:
 
 
 @register
-@dataclass(frozen=True)
 class Log2(Composed):
     """Logarithm to base 2, exact for powers of 2: ``f[...] -> f[...]``."""
 
@@ -292,7 +282,6 @@ class Log2(Composed):
 
 
 @register
-@dataclass(frozen=True)
 class Log10(Composed):
     """Logarithm to base 10, exact for powers of 10: ``f[...] -> f[...]``."""
 
@@ -315,7 +304,6 @@ class Log10(Composed):
 
 
 @register
-@dataclass(frozen=True)
 class Logaddexp2(Composed):
     """log2(2^x + 2^y) without overflow: ``(f[...], f[...]) -> f[...]``; near 0 in ulp of the operands."""
 

@@ -92,7 +92,6 @@ class Matmul(Op):
 
 
 @register
-@dataclass(frozen=True)
 class Gather(Linear):
     """Rows of x by index: ``(t[n, ...], i64[k...]) -> t[k..., ...]``; indices count from 0 and are checked."""
 

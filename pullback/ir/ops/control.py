@@ -73,7 +73,6 @@ def same(name: str, what: str, left: tuple[ArrayType, ...], right: tuple[ArrayTy
 
 
 @register
-@dataclass(frozen=True)
 class If(Control):
     """``(bool[], a...) {then} {else}``: runs one region on the operands after the condition."""
 
@@ -162,7 +161,6 @@ class Replay(Loop):
 
 
 @register
-@dataclass(frozen=True)
 class Call(Control):
     """``(a...) {body}``: runs its region once; keeps a group of operations together."""
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import pi, sqrt
 from typing import ClassVar
 
@@ -24,7 +23,6 @@ class Smooth(Elementwise):
 
 
 @register
-@dataclass(frozen=True)
 class Sqrt(Elementwise):
     """Correctly rounded: ``f[...] -> f[...]``."""
 
@@ -42,7 +40,6 @@ class Sqrt(Elementwise):
 
 
 @register
-@dataclass(frozen=True)
 class Exp(Smooth):
     """``f[...] -> f[...]``."""
 
@@ -57,7 +54,6 @@ class Exp(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Expm1(Smooth):
     """exp(x) - 1 without cancellation: ``f[...] -> f[...]``."""
 
@@ -72,7 +68,6 @@ class Expm1(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Log(Smooth):
     """``f[...] -> f[...]``."""
 
@@ -88,7 +83,6 @@ class Log(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Log1p(Smooth):
     """log(1 + x) without cancellation: ``f[...] -> f[...]``."""
 
@@ -104,7 +98,6 @@ class Log1p(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Sin(Smooth):
     """Of radians: ``f[...] -> f[...]``."""
 
@@ -119,7 +112,6 @@ class Sin(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Cos(Smooth):
     """Of radians: ``f[...] -> f[...]``."""
 
@@ -134,7 +126,6 @@ class Cos(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Tan(Smooth):
     """Of radians: ``f[...] -> f[...]``."""
 
@@ -150,7 +141,6 @@ class Tan(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Sinh(Smooth):
     """``f[...] -> f[...]``."""
 
@@ -165,7 +155,6 @@ class Sinh(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Cosh(Smooth):
     """``f[...] -> f[...]``."""
 
@@ -180,7 +169,6 @@ class Cosh(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Tanh(Smooth):
     """``f[...] -> f[...]``."""
 
@@ -195,7 +183,6 @@ class Tanh(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Arctan(Smooth):
     """In radians: ``f[...] -> f[...]``."""
 
@@ -210,7 +197,6 @@ class Arctan(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Arctan2(Smooth):
     """Angle of the point (x, y) in radians: ``(f[...] y, f[...] x) -> f[...]``."""
 
@@ -229,7 +215,6 @@ class Arctan2(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Logaddexp(Smooth):
     """log(exp(x) + exp(y)) without overflow: ``(f[...], f[...]) -> f[...]``."""
 
@@ -247,7 +232,6 @@ class Logaddexp(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Sigmoid(Smooth):
     """1 / (1 + exp(-x)): ``f[...] -> f[...]``."""
 
@@ -264,7 +248,6 @@ class Sigmoid(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Softplus(Smooth):
     """log(1 + exp(x)) without overflow: ``f[...] -> f[...]``."""
 
@@ -280,7 +263,6 @@ class Softplus(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Erf(Smooth):
     """The error function: ``f[...] -> f[...]``."""
 
@@ -299,7 +281,6 @@ class Erf(Smooth):
 
 
 @register
-@dataclass(frozen=True)
 class Relu(Elementwise):
     """max(x, 0) whose derivative at 0 is 0; NaN stays NaN: ``f[...] -> f[...]``."""
 
@@ -329,7 +310,6 @@ class Relu(Elementwise):
 
 
 @register
-@dataclass(frozen=True)
 class StopGradient(Elementwise):
     """Its operand, through which no derivative passes: ``f[...] -> f[...]``."""
 
@@ -360,7 +340,6 @@ class Rounding(Elementwise):
 
 
 @register
-@dataclass(frozen=True)
 class Floor(Rounding):
     """Down."""
 
@@ -374,7 +353,6 @@ class Floor(Rounding):
 
 
 @register
-@dataclass(frozen=True)
 class Ceil(Rounding):
     """Up."""
 
@@ -388,7 +366,6 @@ class Ceil(Rounding):
 
 
 @register
-@dataclass(frozen=True)
 class Trunc(Rounding):
     """Toward 0."""
 
@@ -402,7 +379,6 @@ class Trunc(Rounding):
 
 
 @register
-@dataclass(frozen=True)
 class Rint(Rounding):
     """To nearest, ties to even."""
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,7 +43,6 @@ class Comparison(Elementwise):
 
 
 @register
-@dataclass(frozen=True)
 class Less(Comparison):
     """x < y."""
 
@@ -54,7 +52,6 @@ class Less(Comparison):
 
 
 @register
-@dataclass(frozen=True)
 class LessEqual(Comparison):
     """x <= y."""
 
@@ -64,7 +61,6 @@ class LessEqual(Comparison):
 
 
 @register
-@dataclass(frozen=True)
 class Equal(Comparison):
     """x == y."""
 
@@ -74,7 +70,6 @@ class Equal(Comparison):
 
 
 @register
-@dataclass(frozen=True)
 class NotEqual(Comparison):
     """x != y."""
 
@@ -84,7 +79,6 @@ class NotEqual(Comparison):
 
 
 @register
-@dataclass(frozen=True)
 class Greater(Comparison):
     """x > y."""
 
@@ -94,7 +88,6 @@ class Greater(Comparison):
 
 
 @register
-@dataclass(frozen=True)
 class GreaterEqual(Comparison):
     """x >= y."""
 
@@ -120,7 +113,6 @@ class Bitwise(Elementwise):
 
 
 @register
-@dataclass(frozen=True)
 class LogicalAnd(Bitwise):
     """x & y."""
 
@@ -134,7 +126,6 @@ class LogicalAnd(Bitwise):
 
 
 @register
-@dataclass(frozen=True)
 class LogicalOr(Bitwise):
     """x | y."""
 
@@ -148,7 +139,6 @@ class LogicalOr(Bitwise):
 
 
 @register
-@dataclass(frozen=True)
 class LogicalXor(Bitwise):
     """x ^ y."""
 
@@ -162,7 +152,6 @@ class LogicalXor(Bitwise):
 
 
 @register
-@dataclass(frozen=True)
 class LogicalNot(Bitwise):
     """~x: ``t[...] -> t[...]``."""
 
@@ -187,7 +176,6 @@ class Shift(Bitwise):
 
 
 @register
-@dataclass(frozen=True)
 class ShiftLeft(Shift):
     """x << y."""
 
@@ -204,7 +192,6 @@ class ShiftLeft(Shift):
 
 
 @register
-@dataclass(frozen=True)
 class ShiftRight(Shift):
     """x >> y."""
 
@@ -223,7 +210,6 @@ class ShiftRight(Shift):
 
 
 @register
-@dataclass(frozen=True)
 class Select(Elementwise):
     """x where the condition holds, else y: ``(bool[...], t[...], t[...]) -> t[...]``.
 
@@ -275,7 +261,6 @@ class Select(Elementwise):
 
 
 @register
-@dataclass(frozen=True)
 class IsFinite(Elementwise):
     """Neither infinite nor NaN: ``f[...] -> bool[...]``."""
 
