@@ -116,7 +116,7 @@ def rosenbrock() -> None:
     def f(x):
         return (1 - x[0]) ** 2 + 100 * (x[1] - x[0] ** 2) ** 2
 
-    value, grad = f.value_and_grad(x)
+    _, grad = f.value_and_grad(x)
     wanted = np.array([-2 * (1 - x[0]) - 400 * x[0] * (x[1] - x[0] ** 2), 200 * (x[1] - x[0] ** 2)])
     np.testing.assert_allclose(grad, wanted, rtol=1e-12)
     sides: dict[str, Callable[[], object]] = {"pullback": lambda: f.value_and_grad(x)}

@@ -127,9 +127,9 @@ def show(module: ModuleType, expression: str) -> str:
     if node is not None:
         behind = [type(each).__name__ if each is not None else "-" for each, _ in node.next_functions]
         lines.append(f"  {type(node).__name__} {' '.join(behind)}")
-        weights = module.tensor(np.cos(np.arange(result.numel())).reshape(tuple(result.shape)).astype(np.float32)).to(result.dtype)
+        weights = np.cos(np.arange(result.numel())).reshape(tuple(result.shape))
         try:
-            result.backward(weights)
+            result.backward(module.tensor(weights, dtype=result.dtype))
         except RuntimeError as error:
             lines.append(f"  {str(error).splitlines()[0]}")
         lines += [f"  {name}: {shown(leaf.grad)}" for name, leaf in leaves.items() if leaf.grad is not None]

@@ -20,6 +20,11 @@ def test_a_name_that_is_not_there() -> None:
 
 
 def test_functions_do_not_load_tensors() -> None:
-    code = "import sys, pullback; print([name for name in sys.modules if name.startswith('pullback.tracer.tensor_')])"
+    code = """
+import sys, pullback
+assert not [name for name in sys.modules if name.startswith('pullback.tracer')]
+pullback.compile_grad
+print([name for name in sys.modules if name.startswith('pullback.tracer.tensor_')])
+"""
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "['pullback.tracer.tensor_mark']"

@@ -1,4 +1,5 @@
 """Random programs of views, writes in place, detached twins and gradients do what PyTorch does, errors included."""
+
 from __future__ import annotations
 
 import random
@@ -14,10 +15,27 @@ torch = pytest.importorskip("torch")
 
 VIEWS = ("v[0]", "v[1:]", "v[::2]", "v.t()", "v.view(-1)", "v.reshape(-1)", "v.unsqueeze(0)", "v.squeeze()", "v.detach()",
          "v.data", "v[..., 0]", "v.expand_as(v)", "v.flatten()", "v.transpose(0, -1)", "v.narrow(0, 0, 1)", "v[None]")  # fmt: skip
-RESULTS = ("v * 2", "v + w", "v * w", "v.exp()", "v.tanh()", "v.sum()", "v.mean(0)", "v.clone()", "v - v.mean()", "v * v", "v.relu()")
+RESULTS = (
+    "v * 2",
+    "v + w",
+    "v * w",
+    "v.exp()",
+    "v.tanh()",
+    "v.sum()",
+    "v.mean(0)",
+    "v.clone()",
+    "v - v.mean()",
+    "v * v",
+    "v.relu()",
+)
 WRITES = ("v.add_(1)", "v.mul_(2)", "v.mul_(w)", "v.zero_()", "v[0] = 3", "v[0] = w.sum()", "v.copy_(w)", "v += 1", "v *= w",
           "v.sub_(w, alpha=2)", "v.fill_(0.5)", "v.div_(2)", "v[v > 0] = 0", "v.requires_grad_()")  # fmt: skip
-BACKWARD = ("v.sum().backward()", "v.sum().backward(retain_graph=True)", "(v * w).sum().backward()", "v.backward(torch.ones_like(v))")
+BACKWARD = (
+    "v.sum().backward()",
+    "v.sum().backward(retain_graph=True)",
+    "(v * w).sum().backward()",
+    "v.backward(torch.ones_like(v))",
+)
 
 
 def program(seed: int) -> list[tuple[str, str, int, int]]:
@@ -42,7 +60,11 @@ def state_of(tensor: Any, shares: bool) -> Any:
 def run(module: ModuleType, steps: list[tuple[str, str, int, int]], shares: bool) -> list[Any]:
     """What a program shows after every step."""
     start = np.linspace(-1, 2, 12, dtype=np.float32).reshape(3, 4)
-    tensors = [module.tensor(start, requires_grad=True), module.tensor(start[::-1].copy()), module.tensor(start[0] * 2, requires_grad=True)]
+    tensors = [
+        module.tensor(start, requires_grad=True),
+        module.tensor(start[::-1].copy()),
+        module.tensor(start[0] * 2, requires_grad=True),
+    ]
     shown: list[Any] = []
     for kind, text, first, second in steps:
         v, w = tensors[first % len(tensors)], tensors[second % len(tensors)]
@@ -60,7 +82,9 @@ def run(module: ModuleType, steps: list[tuple[str, str, int, int]], shares: bool
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
             shown.append((text, type(error).__mro__[-3].__name__, str(error).split("\n")[0].split(" If you are")[0]))
         shown.append([state_of(tensor, shares) for tensor in tensors])
-        shown.append([None if each.grad is None else np.array(each.grad.tolist(), np.float32) for each in tensors if each.is_leaf])
+        shown.append(
+            [None if each.grad is None else np.array(each.grad.tolist(), np.float32) for each in tensors if each.is_leaf]
+        )
     return shown
 
 

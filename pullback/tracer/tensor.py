@@ -461,7 +461,9 @@ class Tensor(TensorBase):
 
     def fill_(self, value: Any) -> Any:
         """Every element the same."""
-        return write_recorded(self, f"FillBackward{3 if isinstance(value, TensorBase) else 2}", ix.whole(value), *([value] if isinstance(value, TensorBase) else []))
+        if isinstance(value, TensorBase):
+            return write_recorded(self, "FillBackward3", ix.whole(value), value)
+        return write_recorded(self, "FillBackward2", ix.whole(value))
 
     def zero_(self) -> Any:
         """Every element 0."""
