@@ -84,6 +84,7 @@ class Liveness:
     def __init__(self, region: Region) -> None:
         self.live: set[Value] = set()
         self.parts: dict[Operation, LoopParts] = {}
+        self.taken_off: dict[Operation, list[tuple[Value, list[Value]]]] = {}
         self.running: dict[Operation, None] = {}
         self.shapes: dict[Value, Shape] = {}
         self._regions: dict[Value, tuple[Operation, int]] = {}
@@ -114,10 +115,9 @@ class Liveness:
 
     def drivers(self, operation: Operation) -> list[bool]:
         """Which drivers of a loop stay: bounds all, tapes those that something live comes off, at least one."""
-        parts = self.parts[operation]
         if not isinstance(operation.op, Replay):
-            return [True] * len(parts.drivers)
-        kept = [any(value in self.live for value in record) for _, record in parts.taken_off()]
+            return [True] * len(self.parts[operation].drivers)
+        kept = [any(value in self.live for value in record) for _, record in self.taken_off[operation]]
         return kept if any(kept) else [place == 0 for place in range(len(kept))]
 
     def _same(self, values: Iterable[Value], others: Iterable[Value]) -> None:
@@ -147,7 +147,8 @@ class Liveness:
                 cell.producers.append(value)
                 if cell.shape is not None:
                     cell.shape.final().join(self.shape(value))
-        for tape, record in parts.taken_off():
+        self.taken_off[operation] = parts.taken_off()
+        for tape, record in self.taken_off[operation]:
             for place, (cell, value) in enumerate(zip(self.shape(tape).cells, record, strict=True)):
                 self._read[value] = tape, place
                 if cell.shape is not None:

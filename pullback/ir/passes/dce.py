@@ -83,7 +83,7 @@ def _trim_loop(operation: Operation, liveness: Liveness) -> bool:
     changed = False
     if isinstance(operation.op, Replay):
         given = []
-        for (tape, record), kept in zip(parts.taken_off(), liveness.drivers(operation), strict=True):
+        for (tape, record), kept in zip(liveness.taken_off[operation], liveness.drivers(operation), strict=True):
             if kept:
                 given += [value for value, stays in zip(record, _stays(tape, liveness), strict=True) if stays]
         parts.drivers = [

@@ -1,9 +1,11 @@
 """Loop-invariant code motion."""
 from __future__ import annotations
 
-from pullback.ir.core import Function, Operation, Region, Value
+from pullback.ir.analysis.uses import operation_reads
+from pullback.ir.core import Function, Operation, Region, Value, walk
 from pullback.ir.ops.contraction import Gather, ScatterAdd
-from pullback.ir.ops.control import Loop
+from pullback.ir.ops.control import For, Loop, While
+from pullback.ir.ops.creation import Full
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
 
 
@@ -39,12 +41,12 @@ def _visit(region: Region) -> bool:
 
 
 def _invariant(region: Region) -> list[Operation]:
-    """Take the operations out of a loop's region that depend on nothing in it."""
+    """Take the operations out of a loop's region that depend on nothing in it and may move."""
     varying: set[Value] = set(region.arguments)
     moved: list[Operation] = []
     kept: list[Operation] = []
     for operation in region.operations:
-        if operation.regions or may_fail(operation) or any(operand in varying for operand in operation.operands):
+        if not may_move(operation) or any(value in varying for value in operation_reads(operation)):
             varying.update(operation.results)
             kept.append(operation)
         else:
@@ -53,9 +55,21 @@ def _invariant(region: Region) -> list[Operation]:
     return moved
 
 
-def may_fail(operation: Operation) -> bool:
-    """Whether an operation raises for some operands: those that check indices."""
-    op = operation.op
-    return isinstance(op, Gather | ScatterAdd) or (
-        isinstance(op, DynamicSlice | DynamicUpdate | DynamicAdd) and op.checked
-    )
+def may_move(operation: Operation) -> bool:
+    """Whether an operation, and all inside it, ends and never raises: whether it may run where it did not."""
+    inside = [operation, *(inner for region in operation.regions for inner in walk(region))]
+    return not any(_may_fail(each) for each in inside)
+
+
+def _may_fail(operation: Operation) -> bool:
+    """Indices may be out of bounds, a step may be 0, and a while may have no end."""
+    match operation.op:
+        case DynamicSlice() | DynamicUpdate() | DynamicAdd() as op:
+            return op.checked
+        case For():
+            step = operation.operands[2].owner
+            return step is None or not isinstance(step.op, Full) or step.op.value == 0
+        case Gather() | ScatterAdd() | While():
+            return True
+        case _:
+            return False
