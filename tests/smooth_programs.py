@@ -275,6 +275,31 @@ FILL = program("fill(%x: f64[], %c: f64[8], %n: i64[]) -> (f64[8])", """
   } : f64[8]
 """, "%r")
 
+RECURRENT = program("recurrent(%w: f64[3, 3], %u: f64[3], %h0: f64[3], %n: i64[]) -> (f64[3])", """
+  %r = for %i0, %n, %i1, %h0 {saved = ()} { ^(%i: i64[], %a: f64[3])
+    %column = reshape %a {dims = (3, 1)} : f64[3, 1]
+    %wa = matmul %w, %column {transpose_x = false, transpose_y = false} : f64[3, 1]
+    %flat = reshape %wa {dims = (3,)} : f64[3]
+    %sum = add %flat, %u : f64[3]
+    %b = tanh %sum : f64[3]
+    yield %b
+  } : f64[3]
+""", "%r")
+
+EXCHANGE = program("exchange(%x: f64[], %y: f64[], %w: f64[], %n: i64[]) -> (f64[], f64[])", """
+  %p, %q, %s, %k = while %x, %y, %z, %i0 {saved = ()} { ^(%a: f64[], %b: f64[], %c: f64[], %j: i64[])
+    %more = less %j, %n : bool[]
+    yield %more
+  } { ^(%d: f64[], %f: f64[], %g: f64[], %l: i64[])
+    %df = mul %d, %f : f64[]
+    %dw = mul %df, %w : f64[]
+    %g2 = add %g, %dw : f64[]
+    %l2 = add %l, %i1 : i64[]
+    yield %f, %d, %g2, %l2
+  } : f64[], f64[], f64[], i64[]
+  %ps = mul %p, %s : f64[]
+""", "%ps, %q")
+
 LINEAR_WHILE = program("linear(%x: f64[], %w: f64[]) -> (f64[], f64[])", """
   %y, %v = while %x, %e {saved = ()} { ^(%y0: f64[], %v0: f64[])
     %c = greater %v0, %tiny : bool[]

@@ -9,11 +9,13 @@ from smooth_programs import (
     BISECTION,
     BRANCH_IN_WHILE,
     EULER,
+    EXCHANGE,
     FILL,
     LINEAR_WHILE,
     NESTED,
     NEWTON,
     PRODUCT,
+    RECURRENT,
     RUNGE_KUTTA,
     STRIDES,
     SWAP,
@@ -53,6 +55,8 @@ CASES: list[tuple[str, str, Sequence[Array | float]]] = [
     *(("branch", BRANCH_IN_WHILE, (1.3, normal(5), count(trips))) for trips in (0, 9)),
     *(("fill", FILL, (0.7, normal(8), count(trips))) for trips in (0, 2, 8)),
     ("linear", LINEAR_WHILE, (0.7, 0.3)),
+    *(("recurrent", RECURRENT, (normal(3, 3), normal(3), normal(3), count(trips))) for trips in (0, 1, 4)),
+    *(("exchange", EXCHANGE, (0.7, 1.3, -0.4, count(trips))) for trips in (0, 1, 4)),
     *(
         ("strides", STRIDES, (0.7, count(start), count(stop), count(step)))
         for start, stop, step in ((0, 5, 1), (5, 0, -1), (7, -4, -3), (2, 9, 3), (3, 3, 1), (4, 0, 1), (0, 4, -2))
@@ -102,6 +106,17 @@ def test_counters_and_conditions_are_not_saved() -> None:
     forward = loops(function)[0]
     assert isinstance(forward.op, While)
     assert str(forward.results[-1].type) == "tape<f64[], f64[], f64[]>"
+
+
+def test_a_state_is_saved_once_though_two_iterations_use_it() -> None:
+    """tanh's slope is that of its result, which is what the next iteration starts with."""
+    function = simplified_adjoint(RECURRENT, [0, 1, 2])
+    assert str(loops(function)[0].results[-1].type) == "tape<f64[3]>"
+
+
+def test_values_that_only_change_places_are_not_saved() -> None:
+    function = simplified_adjoint(EXCHANGE, [0, 1, 2])
+    assert str(loops(function)[0].results[-1].type) == "tape<bool[]>"
 
 
 def test_a_loop_of_known_trips_without_residuals_has_no_tape() -> None:

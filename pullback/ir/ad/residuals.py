@@ -117,7 +117,9 @@ def _cut(needed: list[Value], involved: dict[Value, None], at_hand: set[Value]) 
     number = {value: 2 + 2 * place for place, value in enumerate(involved)}
     network = Network(2 + 2 * len(number))
     for value, made in number.items():
-        network.edge(made, made + 1, max(1, size_in_bytes(value.type)))
+        # Of equals, what moves elements only is made again rather than saved.
+        moved = value.owner is not None and isinstance(value.owner.op, MOVES)
+        network.edge(made, made + 1, 8 * size_in_bytes(value.type) + (2 if moved else 1))
         if value.owner is None or not cheap(value.owner):
             network.edge(0, made, UNBOUNDED)
             continue

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from pullback.dtypes import boolean
 from pullback.ir.ad.build import DerivativeBuilder
-from pullback.ir.ad.residuals import choose, supply
+from pullback.ir.ad.residuals import Residuals, choose, supply
 from pullback.ir.analysis.uses import own_values
 from pullback.ir.core import Builder, Operation, Region, RegionBuilder, Value
 from pullback.ir.loop_parts import LoopParts
@@ -50,6 +50,39 @@ class Counter:
     end: Value | None
 
 
+class _Source:
+    """Where the adjoint of a body has primal values from: `stand_ins`, which come off tapes or are carried back.
+
+    `drivers` are tapes with what comes off them; `back` are values carried from iteration to iteration, last to first:
+    what each starts with, is, and is next; `front` holds operations at the body's start.
+    """
+
+    def __init__(self) -> None:
+        self.stand_ins: dict[Value, Value] = {}
+        self.drivers: list[tuple[Value, list[Value]]] = []
+        self.back: list[tuple[Value, Value, Value]] = []
+        self.front = Region()
+
+    def take_off(self, tape: Value, record: Sequence[Value]) -> None:
+        """Have the values of a record off a tape."""
+        given = [Value(value.type, name=value.name) for value in record]
+        self.drivers.append((tape, given))
+        for value, stand_in in zip(record, given, strict=True):
+            self.stand_ins.setdefault(value, stand_in)
+
+    def count_back(self, counter: Counter, end: Value) -> None:
+        """Have a counter from its value in the iteration after."""
+        after = Value(counter.value.type)
+        b = RegionBuilder(self.front)
+        self.stand_ins[counter.value] = b.value(Add() if counter.down else Sub(), after, _step(b, counter))
+        self.back.append((end, after, self.stand_ins[counter.value]))
+
+    def carry_back(self, parts: LoopParts, number: int) -> None:
+        """Have what an iteration carries on from the iteration after, which has it as what was carried there."""
+        after = self.stand_ins[parts.yields[number]]
+        self.back.append((parts.results[number], after, self.stand_ins[parts.arguments[number]]))
+
+
 def reverse_loop(d: DerivativeBuilder, adjoint: Adjoint, initial: Sequence[Value]) -> Operation:
     """Emit the loop that runs the adjoint of a body once per iteration of its primal, last to first.
 
@@ -58,55 +91,57 @@ def reverse_loop(d: DerivativeBuilder, adjoint: Adjoint, initial: Sequence[Value
     """
     parts, region = adjoint.parts, adjoint.region
     sums = adjoint.sums.values()
-    region.yields = (*adjoint.bars.values(), *(after for _, after in sums),
-                     *(value for _, record in adjoint.read for value in record))  # fmt: skip
+    bars = (*adjoint.bars.values(), *(after for _, after in sums))
+    region.yields = (*bars, *(value for _, record in adjoint.read for value in record))
     prune(region)
     counters = {counter.value: counter for counter in _counters(parts)}
     written = [(tape, list(record)) for tape, record in zip(parts.tapes, parts.records, strict=True)]
     plan = choose(parts.body, region, [*counters, *(value for _, record in written for value in record)])
-    # What to take off, tape by tape; stand-ins for primal values come with it.
-    drivers: list[tuple[Value, list[Value]]] = []
-    stand_ins: dict[Value, Value] = {}
-
-    def take_off(tape: Value, record: Sequence[Value]) -> None:
-        given = [Value(value.type, name=value.name) for value in record]
-        drivers.append((tape, given))
-        for value, stand_in in zip(record, given, strict=True):
-            stand_ins.setdefault(value, stand_in)
-
+    source = _Source()
     for tape, record in written:
         if any(value in plan.free and value not in counters for value in record):
-            take_off(tape, record)
-    if plan.saved:
-        take_off(parts.save(plan.saved), plan.saved)
-    drivers += adjoint.written
-    is_for = isinstance(parts.operation.op, For)
-    if not drivers and not is_for:
-        take_off(*_any_tape(parts))
-    saved = tuple([len(record) for _, record in adjoint.read])
-    if drivers:
-        op: For | Replay = Replay(len(drivers), saved)
-        leading = [tape for tape, _ in drivers]
-        given = [value for _, record in drivers for value in record]
+            source.take_off(tape, record)
+    later = _carried_on(parts, plan)
+    source.stand_ins.update((parts.yields[number], Value(parts.yields[number].type)) for number in later)
+    saved = [value for value in plan.saved if value not in source.stand_ins]
+    if saved:
+        source.take_off(parts.save(saved), saved)
+    source.drivers += adjoint.written
+    if not source.drivers and not isinstance(parts.operation.op, For):
+        source.take_off(*_any_tape(parts))
+    records = tuple([len(record) for _, record in adjoint.read])
+    if source.drivers:
+        op: For | Replay = Replay(len(source.drivers), records)
+        leading = [tape for tape, _ in source.drivers]
+        given = [value for _, record in source.drivers for value in record]
     else:
-        op = For(saved)
+        op = For(records)
         leading, given = _backward(d, parts), [Value(parts.given[0].type)]
         counters.pop(parts.given[0])
-        stand_ins[parts.given[0]] = given[0]
-    counted = [counter for value, counter in counters.items() if value in plan.free]
-    ends = [_end(d, parts, counter) for counter in counted]
-    laters = [Value(counter.value.type) for counter in counted]
-    front = Region()
-    b = RegionBuilder(front)
-    for counter, later in zip(counted, laters, strict=True):
-        stand_ins[counter.value] = b.value(Add() if counter.down else Sub(), later, _step(b, counter))
-    region.arguments = [*given, *adjoint.arguments.values(), *(before for before, _ in sums), *laters]
+        source.stand_ins[parts.given[0]] = given[0]
+    for value, counter in counters.items():
+        if value in plan.free:
+            source.count_back(counter, _end(d, parts, counter))
+    for number in later:
+        source.carry_back(parts, number)
+    befores = [*adjoint.arguments.values(), *(before for before, _ in sums)]
+    region.arguments = [*given, *befores, *(argument for _, argument, _ in source.back)]
     place = len(initial)
-    region.yields = (*region.yields[:place], *(stand_ins[counter.value] for counter in counted), *region.yields[place:])
-    supply(region, plan, stand_ins)
-    region.operations[:0] = front.operations
+    region.yields = (*region.yields[:place], *(after for _, _, after in source.back), *region.yields[place:])
+    supply(region, plan, source.stand_ins)
+    region.operations[:0] = source.front.operations
     parts.put_together()
-    return d.emit(op, *leading, *initial, *ends, regions=(region,))
+    return d.emit(op, *leading, *initial, *(start for start, _, _ in source.back), regions=(region,))
+
+
+def _carried_on(parts: LoopParts, plan: Residuals) -> list[int]:
+    """Carried values whose next value need not be saved beside themselves: it is there in the iteration after."""
+    saved = set(plan.saved)
+    found: dict[Value, int] = {}
+    for number, (argument, after) in enumerate(zip(parts.arguments, parts.yields, strict=True)):
+        if after in saved and after is not argument and (argument in saved or argument in plan.free):
+            found.setdefault(after, number)
+    return list(found.values())
 
 
 def _counters(parts: LoopParts) -> list[Counter]:
