@@ -44,7 +44,7 @@ FUNCTIONS: Mapping[Elementary, Callable[..., Scalar]] = MappingProxyType({
 })  # fmt: skip
 
 BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
-    (Elementary.TANH, f32): 2.5, (Elementary.TANH, f64): 2.5,
-    (Elementary.SINH, f32): 2.5, (Elementary.SINH, f64): 2.5,
+    (Elementary.TANH, f32): 2.75, (Elementary.TANH, f64): 2.75,
+    (Elementary.SINH, f32): 2.5, (Elementary.SINH, f64): 2.75,
     (Elementary.COSH, f32): 2.5, (Elementary.COSH, f64): 2.5,
 })  # fmt: skip
