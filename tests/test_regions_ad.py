@@ -100,6 +100,37 @@ def test_an_euler_step_saves_its_state_alone() -> None:
     assert forward.regions[0].yields[-1] is forward.regions[0].arguments[1]
 
 
+def test_an_iteration_waits_for_one_multiplication() -> None:
+    """Of all that an adjoint step computes, one operation lies between the cotangent before and the one after."""
+    for text, wanted in ((EULER, [0, 1, 2, 3]), (NEWTON, [0])):
+        (backward,) = [loop for loop in loops(simplified_adjoint(text, wanted)) if isinstance(loop.op, Replay)]
+        body = backward.regions[0]
+        bar, after = body.arguments[1], body.yields[0]
+        assert after.owner is not None and after.owner.op.name == "mul" and bar in after.owner.operands
+        readers = [operation for operation in body.operations if bar in operation.operands]
+        assert all(reader.op.name == "mul" for reader in readers)
+        dependent = {reader.result for reader in readers}
+        for operation in body.operations:
+            if any(operand in dependent for operand in operation.operands):
+                assert operation.op.name == "add" and operation.result in body.yields[1:]
+
+
+def test_factored_cotangents_that_branches_zero_meet_no_pole() -> None:
+    text = program("f(%x: f64[], %y: f64[], %n: i64[]) -> (f64[])", """
+  %r = for %i0, %n, %i1, %y {saved = ()} { ^(%i: i64[], %a: f64[])
+    %s = sqrt %x : f64[]
+    %as = mul %a, %s : f64[]
+    %b = mul %as, %a : f64[]
+    %c = less %i, %i1 : bool[]
+    %t = select %c, %a, %b : f64[]
+    %u = mul %t, %h : f64[]
+    yield %u
+  } : f64[]
+""", "%r")
+    assert gradient(text, [0.0, 3.0, count(1)]) == [0.0, 0.5]
+    assert gradient(text, [4.0, 3.0, count(2)]) == [0.25 * 1.5 * 1.5 * 0.5, 1.5]
+
+
 def test_counters_and_conditions_are_not_saved() -> None:
     """The counter is counted back; the branch taken is known from what was compared."""
     function = simplified_adjoint(BRANCH_IN_WHILE, [0, 1])

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from pullback.dtypes import boolean
 from pullback.ir.ad.build import DerivativeBuilder
+from pullback.ir.ad.recurrence import factor
 from pullback.ir.ad.residuals import Residuals, choose, supply
 from pullback.ir.analysis.uses import own_values
 from pullback.ir.core import Builder, Operation, Region, RegionBuilder, Value
@@ -94,6 +95,8 @@ def reverse_loop(d: DerivativeBuilder, adjoint: Adjoint, initial: Sequence[Value
     bars = (*adjoint.bars.values(), *(after for _, after in sums))
     region.yields = (*bars, *(value for _, record in adjoint.read for value in record))
     prune(region)
+    if len(adjoint.arguments) == 1:
+        factor(d, region, next(iter(adjoint.arguments.values())), 0)
     counters = {counter.value: counter for counter in _counters(parts)}
     written = [(tape, list(record)) for tape, record in zip(parts.tapes, parts.records, strict=True)]
     plan = choose(parts.body, region, [*counters, *(value for _, record in written for value in record)])
