@@ -12,8 +12,8 @@ from pullback.demo.digits import Digits
 from pullback.demo.progress import Progress
 
 HIDDEN, PIXELS, CLASSES = 128, 64, 10
-EPOCHS, BATCH = 40, 64
-_RATE, _FIRST, _SECOND, _TINY = 5e-3, 0.9, 0.999, 1e-8  # Adam's first step size and its decay rates
+EPOCHS, BATCH = 30, 128
+_RATE, _FIRST, _SECOND, _TINY = 1e-2, 0.9, 0.999, 1e-8  # Adam's first step size and its decay rates
 
 
 class Network:

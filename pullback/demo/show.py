@@ -52,7 +52,7 @@ def demo(output: Path, seed: int = 0) -> Outcome:
     print(f"\nnetwork of 64, {network.HIDDEN} and 10 units: Tensor, Adam")
     learned = network.fit(training, held_out, seed)
     print(f"  loss {learned.training[-1]:.4f} after {len(learned.training)} epochs, {learned.steps} gradients, "
-          f"{learned.seconds:.1f} s")  # fmt: skip
+          f"{learned.seconds:.1f} s with compiling")  # fmt: skip
     print(f"  held-out accuracy {learned.accuracy:.4f}")
 
     output.write_text(picture(fitted, learned, training), encoding="utf-8")
