@@ -5,8 +5,11 @@ import contextlib
 import dataclasses
 import io
 import linecache
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +79,17 @@ def test_files_that_are_named_exist(file: str) -> None:
     named = re.findall(r"`((?:pullback|tests|benchmarks|examples)/[\w/]*[\w.]*)`", text)
     for each in links + named:
         assert (ROOT / each).exists() or "<" in each, each
+
+
+def test_the_op_of_contributing_passes_the_op_table(tmp_path: Path) -> None:
+    (text,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL)
+    plugin = f"import pullback.ir.ops.elementary as family\nexec({text!r}, vars(family))\n"
+    (tmp_path / "contributed.py").write_text(plugin)
+    command = [sys.executable, "-m", "pytest", "-p", "contributed", "tests/test_op_table.py", "-k", "softsign", "-rA"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout
+    assert ended.stdout.count("PASSED") > 10
 
 
 def test_packaged_files_are_packaged() -> None:
