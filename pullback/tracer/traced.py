@@ -149,7 +149,7 @@ class Traced:
         if (known := self.known) is not None:
             return operator.index(known)
         self._concrete("an index, a size or a range",
-                       "read an outside array with np.take(array, x, axis=0), or name sizes in static_argnums")
+                       "pass an array that is indexed by x as an argument too, or name sizes in static_argnums")
 
     def __complex__(self) -> complex:
         self._concrete("complex(x)", "complex numbers are not supported")

@@ -134,12 +134,18 @@ def log_sum_of_powers(x: Any, axis: Any = 0, keepdims: bool = False, dtype: Any 
     return b.wrap(r.logsumexp(b, value, axis, keepdims))
 
 
+def _of_loop(ufunc: np.ufunc, x: Any, dtype: Any) -> Any:
+    """An array as the ufunc's loop takes it: in ``dtype=``, and in bools for a connective."""
+    x = as_array(x)
+    if ufunc in (np.logical_and, np.logical_or, np.logical_xor):
+        return np.not_equal(x, 0)
+    return x if dtype is None else x.astype(dtype)
+
+
 def folded(ufunc: np.ufunc, x: Any, axis: Any = 0, dtype: Any = None, keepdims: bool = False, **named: Any) -> Any:
     """``ufunc.reduce`` of an associative and commutative ufunc, by halves."""
     refuse(f"{ufunc.__name__}.reduce", **named)
-    x = as_array(x)
-    if dtype is not None:
-        x = x.astype(dtype)
+    x = _of_loop(ufunc, x, dtype)
     axes = r.normal_axes(axis, x.ndim)
     for along in axes:
         rows = np.moveaxis(x, along, 0)
@@ -162,9 +168,7 @@ def accumulated(ufunc: np.ufunc, x: Any, axis: int = 0, dtype: Any = None, **nam
     refuse(f"{ufunc.__name__}.accumulate", **named)
     if ufunc in (np.add, np.multiply):
         return (np.cumsum if ufunc is np.add else np.cumprod)(x, axis=axis, dtype=dtype)
-    x = as_array(x)
-    if dtype is not None:
-        x = x.astype(dtype)
+    x = _of_loop(ufunc, x, dtype)
     rows = np.moveaxis(x, axis, 0)
     step = 1
     while step < rows.shape[0]:

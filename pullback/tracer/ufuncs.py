@@ -158,7 +158,7 @@ def fmod(b: Builder, x: Value, y: Value) -> Value:
     if not x.type.dtype.is_float and not x.type.dtype.is_signed:
         return b.value(a.Remainder(), x, y)
     # Not by abs(x), whose derivative at 0 is 0.
-    negative = s.apply(b, l.Less(), x, 0)
+    negative = sign_bit(b, x) if x.type.dtype.is_float else s.apply(b, l.Less(), x, 0)
     size = b.value(l.Select(), negative, b.value(a.Neg(), x), x)
     rest = b.value(a.Remainder(), size, b.value(a.Abs(), y))
     return b.value(l.Select(), negative, b.value(a.Neg(), rest), rest)

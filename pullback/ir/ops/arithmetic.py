@@ -189,12 +189,15 @@ class FloorDivide(Arithmetic):
                 quotient = s.select(inexact, s.sub(quotient, one), quotient)
             return s.select(s.compare(Compare.EQ, y, zero), zero, quotient)
         # As CPython: the quotient of an exact remainder, so that floor(x / y) is not off by rounding.
-        modulus = _float_modulus(s, x, y)
-        quotient = s.div(s.sub(x, modulus), y)
+        remainder, one = s.rem(x, y), s.constant(x.dtype, 1.0)
+        opposite = s.bit_xor(s.compare(Compare.LT, y, zero), s.compare(Compare.LT, remainder, zero))
+        above = s.bit_and(opposite, s.compare(Compare.NE, remainder, zero))
+        quotient = s.div(s.sub(x, remainder), y)
+        quotient = s.select(above, s.sub(quotient, one), quotient)
         floor = s.floor(quotient)
         half = s.constant(x.dtype, 0.5)
         rounded = s.select(
-            s.compare(Compare.GT, s.sub(quotient, floor), half), s.add(floor, s.constant(x.dtype, 1.0)), floor
+            s.compare(Compare.GT, s.sub(quotient, floor), half), s.add(floor, one), floor
         )
         plain = s.div(x, y)
         signed = s.select(s.compare(Compare.EQ, quotient, zero), s.copysign(zero, plain), rounded)

@@ -62,7 +62,8 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
     """np.piecewise of elementwise functions: each is applied to all of x, the conditions choose."""
     x = as_array(x)
-    if not isinstance(condlist, list | tuple) or (np.ndim(condlist[0]) == 0 and x.ndim):
+    first = condlist[0] if isinstance(condlist, list | tuple) or np.ndim(condlist) else None
+    if first is None or (x.ndim and (isinstance(first, bool) or np.ndim(first) == 0)):
         condlist = [condlist]
     conditions = [as_array(each) for each in condlist]
     if len(funclist) == len(conditions) + 1:
@@ -166,7 +167,7 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
     if a.ndim != 1:
         raise ArgumentValueError("np.searchsorted: object of too small depth for desired array", location=caller())
     if sorter is not None:
-        a = np.take(a, sorter)
+        a = take(a, sorter)
     size = a.shape[0]
 
     def below(x: Any, y: Any) -> Any:
@@ -182,7 +183,7 @@ def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
     place = np.zeros(v.shape, np.int64)
     for bit in reversed(range(size.bit_length())):
         further = place + (1 << bit)
-        fits = np.logical_and(further <= size, before(np.take(a, np.minimum(further, size) - 1)))
+        fits = np.logical_and(further <= size, before(take(a, np.minimum(further, size) - 1)))
         place = np.where(fits, further, place)
     return place
 
@@ -212,7 +213,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         size = abs(period)
         x, left, right = np.mod(x, size), None, None
         xp = np.concatenate([order[places][-1:] - size, order[places], order[places][:1] + size])
-        sorted_fp = np.take(fp, places)
+        sorted_fp = take(fp, places)
         fp = np.concatenate([sorted_fp[-1:], sorted_fp, sorted_fp[:1]])
     count = xp.shape[0]
     low = fp[0] if left is None else left
@@ -221,8 +222,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         inside = np.broadcast_to(fp[0], x.shape)
     else:
         place = np.clip(np.searchsorted(xp, x, "right") - 1, 0, count - 2)
-        start, level = np.take(xp, place), np.take(fp, place)
-        slope = (np.take(fp, place + 1) - level) / (np.take(xp, place + 1) - start)
+        start, level = take(xp, place), take(fp, place)
+        slope = (take(fp, place + 1) - level) / (take(xp, place + 1) - start)
         inside = level + slope * (x - start)
         inside = np.where(x == xp[-1], fp[-1], inside)
     return np.where(x < xp[0], low, np.where(x > xp[-1], high, np.where(np.isnan(x), x, inside)))

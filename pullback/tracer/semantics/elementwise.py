@@ -79,12 +79,13 @@ def _loop(ufunc: np.ufunc, probes: tuple[DType | type, ...], wanted: DType | Non
             location=caller(),
             help=_WAYS_OUT.get(ufunc, ""),
         ) from None
-    if any(dtype == np.float16 for dtype in found):
+    if any(dtype == np.float16 for dtype in found[ufunc.nin :]):
         raise DTypeError(
             f"np.{ufunc.__name__} of {shown} is float16 in NumPy, which is not supported", location=caller(),
             help="use x.astype(np.float32) first",
         )  # fmt: skip
-    return tuple([known_dtype(dtype) for dtype in found])
+    # A predicate that NumPy computes from float16 is the same in float32.
+    return tuple([known_dtype(np.float32 if dtype == np.float16 else dtype) for dtype in found])
 
 
 _WAYS_OUT: Mapping[np.ufunc, str] = {

@@ -153,7 +153,7 @@ def _array_part(part: Any) -> Any:
     if isinstance(part, bool | np.bool_):
         raise TraceError("indexing by a single bool is not supported", location=caller(), help="use x[None] or x[:0]")
     if isinstance(part, np.ndarray | list):
-        known = np.asarray(part) if len(part) or isinstance(part, np.ndarray) else np.zeros(0, np.int64)
+        known = np.asarray(part) if isinstance(part, np.ndarray) or part else np.zeros(0, np.int64)
         if known.dtype.kind not in "iu":
             raise OutOfBoundsError(
                 f"arrays used as indices must be of integer (or boolean) type, not {known.dtype}", location=caller()
