@@ -10,7 +10,8 @@ import pytest
 from numpy.testing import overrides
 from numpy_support import agree
 
-from pullback.tracer.numpy_functions.refused import _HELP
+import pullback as pb
+from pullback.errors import TraceError
 from pullback.tracer.numpy_functions.table import FUNCTIONS
 
 R = np.random.default_rng(8)
@@ -268,3 +269,44 @@ ARGUMENTS = (X, Y, T, N, U, B, S, E, NAN)
 @pytest.mark.parametrize("name", CASES)
 def test_is_numpy(name: str) -> None:
     agree(CASES[name], ARGUMENTS)
+
+
+def parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: f"{function.__module__}.{function.__name__}")
+def test_signature_is_numpys(function: Callable[..., Any]) -> None:
+    """Every argument that NumPy's function takes, by name or place, the traced one takes too."""
+    wanted, found = parameters(function), parameters(FUNCTIONS[function])
+    if wanted is None or found is None:
+        return
+    anything = {each.kind for each in found}
+    places = [each for each in found if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    names = {each.name for each in found if each.kind in (each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD)}
+    place = 0
+    for each in wanted:
+        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD):
+            if each.VAR_POSITIONAL not in anything:
+                assert place < len(places), f"no place for {each.name}"
+                if each.kind is each.POSITIONAL_OR_KEYWORD:
+                    assert places[place].name == each.name
+                assert places[place].default is not each.empty or each.default is each.empty, each.name
+            place += 1
+        elif each.kind is each.KEYWORD_ONLY:
+            assert each.name in names or each.VAR_KEYWORD in anything, each.name
+        else:
+            assert each.kind in anything, each.name
+
+
+def test_every_function_of_numpy_is_traced_or_has_a_way_out() -> None:
+    for function in overrides.get_overridable_numpy_array_functions():
+        if function in FUNCTIONS:
+            continue
+        with pytest.raises(TraceError) as error:
+            pb.compile_grad(lambda x: x.__array_function__(function, (type(x),), (x,), {}))(Y)  # noqa: B023
+        assert f"{function.__name__} is not traced" in error.value.message
+        assert error.value.help and "test_numpy_functions.py" in str(error.value)

@@ -175,18 +175,20 @@ class Traced:
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         if (known := self.known) is not None:
             return np.array(known, dtype)
-        self._concrete("np.asarray(x), np.array([x, ...]), or a function that makes an array of x,",
-                       "use x as it is; use np.stack for a list of traced values")  # fmt: skip
+        self._concrete(
+            "np.asarray(x), np.array([x, ...]), or a function that makes an array of x,",
+            "use x as it is, np.stack([x, y]) for np.array([x, y]), and make an array that x indexes an argument",
+        )  # fmt: skip
 
     def __hash__(self) -> int:
         raise TraceError("a traced value cannot be a dict key or set element", location=caller(),
                          help="use a Python number or a string as the key")  # fmt: skip
 
     def __copy__(self) -> Traced:
-        return self
+        return type(self)(self.value, self.recorder, self.weak)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Traced:
-        return self
+        return self.__copy__()
 
     def __reduce__(self) -> NoReturn:
         raise TraceError("a traced value cannot be pickled", location=caller())

@@ -40,10 +40,9 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     return builder.wrap(products.tensordot(builder, array_of(builder, a), array_of(builder, b), axes))
 
 
-def einsum(*operands: Any, out: Any = None, optimize: Any = False, order: Any = "K", dtype: Any = None,
-           casting: Any = None) -> Any:  # fmt: skip
+def einsum(*operands: Any, out: Any = None, optimize: Any = False, order: Any = "K", **named: Any) -> Any:
     """np.einsum, with subscripts as text or as lists of numbers."""
-    refuse("einsum", out=out, dtype=dtype)
+    refuse("einsum", out=out, **named)
     subscripts, arrays = operands[0], operands[1:]
     if not isinstance(subscripts, str):
         subscripts, arrays = _as_text(operands)

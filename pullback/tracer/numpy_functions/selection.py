@@ -80,8 +80,8 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
 
 
 def clip(a: Any, a_min: Any = NotGiven, a_max: Any = NotGiven, out: Any = None, *, min: Any = NotGiven,
-         max: Any = NotGiven, dtype: Any = None) -> Any:  # fmt: skip
-    refuse("clip", out=out, dtype=dtype)
+         max: Any = NotGiven, **named: Any) -> Any:  # fmt: skip
+    refuse("clip", out=out, **named)
     bounds = [given(name if old is NotGiven else old, None) for old, name in ((a_min, min), (a_max, max))]
     b = active()
     low, high = (None if each is None else lower(b, each) for each in bounds)

@@ -106,6 +106,10 @@ def real(val: Any) -> Any:
     return as_array(val)
 
 
+def real_if_close(a: Any, tol: Any = 100) -> Any:
+    return as_array(a)
+
+
 def imaginary(val: Any) -> Any:
     return np.zeros(np.shape(val), as_array(val).dtype)
 
@@ -192,7 +196,7 @@ VALUES: Functions = MappingProxyType({
     np.round: rounded, np.around: rounded, np.fix: fix, np.nan_to_num: nan_to_num, np.sinc: sinc,
     np.isclose: is_close, np.allclose: all_close, np.array_equal: array_equal, np.array_equiv: array_equiv,
     np.isposinf: signed_infinity(True), np.isneginf: signed_infinity(False),
-    np.real: real, np.imag: imaginary, np.isreal: is_real, np.iscomplex: is_complex, np.real_if_close: real,
+    np.real: real, np.imag: imaginary, np.isreal: is_real, np.iscomplex: is_complex, np.real_if_close: real_if_close,
     np.isrealobj: lambda x: True, np.iscomplexobj: lambda x: False,
     np.result_type: result_type, np.common_type: common_type, np.can_cast: can_cast,
     np.zeros_like: like(0), np.ones_like: like(1), np.empty_like: like(0), np.full_like: full_like,
