@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 import numpy as np
 
 from pullback import transforms
-from pullback.dispatch import Dispatcher
+from pullback.dispatch import Dispatcher, Static, with_static
 from pullback.errors import ArgumentError
 from pullback.inspection import explain, memory, stats
 from pullback.ir.ops.elementary import StopGradient
@@ -56,8 +56,8 @@ class _Derivative:
 
 
 def _traced_value_and_grad(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
-    recorder = _recorder((args, kwargs))
-    return transforms.value_and_grad(recorder, f.__wrapped__, f._argnums_of(args), f.has_aux, args, kwargs)
+    fun, argnums, args, kwargs = f._to_trace(args, kwargs)
+    return transforms.value_and_grad(_recorder((args, kwargs)), fun, argnums, f.has_aux, args, kwargs)
 
 
 def _traced_grad(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -66,12 +66,25 @@ def _traced_grad(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> An
 
 
 def _traced_jacobian(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return transforms.jacobian(_recorder((args, kwargs)), f.__wrapped__, f._argnums_of(args), args, kwargs, None)
+    return _jacobian_in_mode(None, f, *args, **kwargs)
+
+
+def _traced_jacfwd(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return _jacobian_in_mode(True, f, *args, **kwargs)
+
+
+def _traced_jacrev(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return _jacobian_in_mode(False, f, *args, **kwargs)
+
+
+def _jacobian_in_mode(forward: bool | None, f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
+    fun, argnums, args, kwargs = f._to_trace(args, kwargs)
+    return transforms.jacobian(_recorder((args, kwargs)), fun, argnums, args, kwargs, forward)
 
 
 def _traced_hessian(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
-    argnums = f._argnums_of(args)
-    inner = functools.partial(_gradient_in_trace, f.__wrapped__, argnums)
+    fun, argnums, args, kwargs = f._to_trace(args, kwargs)
+    inner = functools.partial(_gradient_in_trace, fun, argnums)
     return transforms.jacobian(_recorder((args, kwargs)), inner, argnums, args, kwargs, True)
 
 
@@ -94,24 +107,30 @@ def _traced_pullback(f: CompiledFunction[..., Any], primals: tuple[Any, ...], co
     return transforms.pull(_recorder((primals, cotangents)), f.__wrapped__, tuple(primals), cotangents)[1]
 
 
+_BY_ARGNUMS = ("_entry", "grad", "value_and_grad", "jacobian", "jacfwd", "jacrev", "hessian")
+"""Forms that are called as the function is."""
+
+
 class CompiledFunction(Generic[P, R]):
     """A function of NumPy arrays with native code for itself and for its derivatives.
 
     Called, it is the function. Code is made at the first call for each combination of argument types and shapes.
     """
 
+    __name__: str
+    __qualname__: str
+
     def __init__(
-        self, fun: Callable[P, R], argnums: Argnums, argnames: str | Sequence[str] | None, has_aux: bool,
-        static_argnums: tuple[int, ...], static_argnames: tuple[str, ...],
-    ) -> None:  # fmt: skip
+        self, fun: Callable[P, R], argnums: Argnums, argnames: tuple[str, ...], has_aux: bool, static: Static
+    ) -> None:
         functools.update_wrapper(self, fun)
         self.__wrapped__ = fun
         self.has_aux = has_aux
         self._signature = _signature(fun)
-        self._argnums = argnums
-        self._argnames = (argnames,) if isinstance(argnames, str) else tuple(argnames or ())
-        self._static_argnums = static_argnums
-        self._static_argnames = static_argnames
+        self._static = static
+        self._chosen = argnums
+        self._argnames = argnames
+        self._argnums = self._places(argnums, argnames)
         self._dispatchers: dict[str, Dispatcher] = {}
         self._entry: Callable[..., Any] = self._dispatcher("_entry", fun).miss
 
@@ -119,45 +138,96 @@ class CompiledFunction(Generic[P, R]):
         return cast(R, self._entry(*args, **kwargs))
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """As a method: bound to its instance, which is a static argument."""
+        """As a method: bound to its instance, whose attributes are constants of the code while they stay the same."""
         if instance is None:
             return self
-        return CompiledFunction(
-            functools.partial(self.__wrapped__, instance), self._argnums, self._argnames, self.has_aux,  # type: ignore[arg-type]
-            self._static_argnums, self._static_argnames,
-        )  # fmt: skip
+        attributes = getattr(instance, "__dict__", None)
+        place, key = f"_compiled_{transforms.name_of(self)}", _shown_attributes(attributes)
+        if isinstance(attributes, dict) and place in attributes:
+            known_key, known = attributes[place]
+            if known_key == key:
+                return known
+        bound: CompiledFunction[..., Any] = CompiledFunction(
+            functools.partial(self.__wrapped__, instance), self._chosen, self._argnames, self.has_aux, self._static
+        )
+        bound.__name__ = transforms.name_of(self)
+        if isinstance(attributes, dict):
+            attributes[place] = (key, bound)
+        return bound
+
+    def __reduce__(self) -> Any:
+        """Pickled as functions are, by name; a bound one by its instance."""
+        if isinstance(self.__wrapped__, functools.partial):
+            return getattr, (self.__wrapped__.args[0], self.__name__)
+        return self.__qualname__
 
     def _dispatcher(self, name: str, fun: Callable[..., Any]) -> Dispatcher:
         known = self._dispatchers.get(name)
         if known is None:
-            plain = name in ("_entry", "grad", "value_and_grad", "jacobian", "hessian")
             shown = transforms.name_of(self) + ("" if name == "_entry" else f"_{name}")
             attributes = self.__dict__
 
             def publish(entry: Callable[..., Any]) -> None:
                 attributes[name] = entry
 
-            known = self._dispatchers[name] = Dispatcher(
-                fun, shown, self.__doc__ or "", self._static_argnums if plain else (),
-                self._static_argnames if plain else (), self._signature if plain else None, publish,
-            )  # fmt: skip
+            known = self._dispatchers[name] = Dispatcher(fun, shown, self.__doc__ or "", publish=publish)
+            if name in _BY_ARGNUMS:
+                known.static, known.signature = self._static, self._signature
+                known.filled = 0 if name == "_entry" else 1 + max(_as_tuple(self._argnums), default=-1)
         return known
 
-    def _argnums_of(self, args: tuple[Any, ...]) -> Argnums:
-        """Positions of the differentiated arguments."""
-        if not self._argnames:
-            return self._argnums
-        names = list(self._signature.parameters) if self._signature is not None else []
-        for name in self._argnames:
-            if name not in names[: len(args)]:
-                raise ArgumentError(f"argnames names {name!r}, which is no positional argument of {self.__name__}",
-                                    location=caller(), help=f"the arguments are {', '.join(names)}")  # fmt: skip
-        found = tuple(names.index(name) for name in self._argnames)
-        return found[0] if len(found) == 1 else found
+    def _places(self, argnums: Argnums, argnames: tuple[str, ...]) -> Argnums:
+        """Numbers of the differentiated arguments, from 0 where the signature says how many there are.
+
+        Raises: ArgumentError for a name or number that no positional argument has.
+        """
+        kinds = () if self._signature is None else self._signature.parameters.values()
+        positional = [each.name for each in kinds if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+        is_open = self._signature is None or any(each.kind is each.VAR_POSITIONAL for each in kinds)
+        for name in argnames:
+            if name not in positional:
+                raise ArgumentError(
+                    f"argnames names {name!r}, which is no positional argument of {transforms.name_of(self)}",
+                    location=caller(), help=f"the arguments are {', '.join(positional)}",
+                )  # fmt: skip
+        if argnames:
+            found = tuple([positional.index(name) for name in argnames])
+            return found[0] if len(found) == 1 else found
+        if is_open or not positional:
+            return argnums
+        for number in _as_tuple(argnums):
+            if not -len(positional) <= number < len(positional):
+                raise ArgumentError(
+                    f"argnums names argument {number}, but {transforms.name_of(self)} takes {len(positional)}",
+                    location=caller(),
+                )  # fmt: skip
+        wrapped = tuple([number % len(positional) for number in _as_tuple(argnums)])
+        return wrapped[0] if isinstance(argnums, int) else wrapped
+
+    def _to_trace(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Callable[..., Any], Argnums, tuple[Any, ...], dict[str, Any]]:
+        """The function without its static arguments, which of the others it is differentiated by, and those.
+
+        Raises: ArgumentError for a static argument that is differentiated.
+        """
+        dynamic, dynamic_kwargs, static = self._static.split(args, kwargs, self._signature)
+        places = [place for place, _ in static if isinstance(place, int)]
+        moved = []
+        for number in _as_tuple(self._argnums):
+            place = number % len(args) if -len(args) <= number < 0 else number
+            if place in places:
+                raise ArgumentError(f"argument {place} of {transforms.name_of(self)} is static and has no derivative",
+                                    location=caller(), help="name another one in argnums")  # fmt: skip
+            moved.append(place - sum(each < place for each in places))
+        argnums = moved[0] if isinstance(self._argnums, int) else tuple(moved)
+        return with_static(self.__wrapped__, static), argnums, dynamic, dynamic_kwargs
 
     grad = _Derivative(_traced_grad, "The gradient by `argnums`, in the structure of those arguments.")
     value_and_grad = _Derivative(_traced_value_and_grad, "``(value, gradient)`` from one native call.")
     jacobian = _Derivative(_traced_jacobian, "All partial derivatives: the result's axes, then the argument's.")
+    jacfwd = _Derivative(_traced_jacfwd, "`jacobian` in forward mode: one pass per argument element.")
+    jacrev = _Derivative(_traced_jacrev, "`jacobian` in reverse mode: one pass per result element.")
     hessian = _Derivative(_traced_hessian, "All second partial derivatives of a scalar function.")
     hvp = _Derivative(_traced_hvp, "``hvp(primals, tangents)``: the Hessian times a vector.")
     jvp = _Derivative(_traced_jvp, "``jvp(primals, tangents) -> (value, tangent)``.")
@@ -174,9 +244,7 @@ class CompiledFunction(Generic[P, R]):
     def differentiated_by(self, *argnums: int) -> CompiledFunction[P, R]:
         """The same function with other arguments to differentiate by; code is made anew."""
         chosen = argnums[0] if len(argnums) == 1 else argnums
-        return CompiledFunction(
-            self.__wrapped__, chosen, None, self.has_aux, self._static_argnums, self._static_argnames
-        )  # fmt: skip
+        return CompiledFunction(self.__wrapped__, chosen, (), self.has_aux, self._static)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Every stage of compilation for arguments like these, as text: see `Lowered`. Nothing is run."""
@@ -204,6 +272,19 @@ class CompiledFunction(Generic[P, R]):
         return f"<CompiledFunction {transforms.name_of(self)}>"
 
 
+def _as_tuple(argnums: Argnums) -> tuple[int, ...]:
+    return (argnums,) if isinstance(argnums, int) else argnums
+
+
+def _shown_attributes(attributes: Any) -> Any:
+    """What a bound function's code depends on of its instance: numbers and texts by value, other objects by identity."""
+    if not isinstance(attributes, dict):
+        return None
+    plain = (bool, int, float, str, bytes, type(None))
+    return tuple([(name, type(value), value if isinstance(value, plain) else id(value))
+                  for name, value in attributes.items() if not name.startswith("_compiled_")])  # fmt: skip
+
+
 def _signature(fun: Callable[..., Any]) -> inspect.Signature | None:
     try:
         return inspect.signature(fun)
@@ -212,20 +293,29 @@ def _signature(fun: Callable[..., Any]) -> inspect.Signature | None:
 
 
 @overload
-def compile_grad(fun: Callable[P, R], **options: Any) -> CompiledFunction[P, R]: ...
-@overload
-def compile_grad(fun: None = None, **options: Any) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...
 def compile_grad(
-    fun: Callable[..., Any] | None = None, *, argnums: Argnums = 0, argnames: str | Sequence[str] | None = None,
+    fun: Callable[P, R], *, argnums: int | Sequence[int] = 0, argnames: str | Sequence[str] | None = None,
     has_aux: bool = False, static_argnums: int | Sequence[int] = (), static_argnames: str | Sequence[str] = (),
+) -> CompiledFunction[P, R]: ...  # fmt: skip
+@overload
+def compile_grad(
+    fun: None = None, *, argnums: int | Sequence[int] = 0, argnames: str | Sequence[str] | None = None,
+    has_aux: bool = False, static_argnums: int | Sequence[int] = (), static_argnames: str | Sequence[str] = (),
+) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...  # fmt: skip
+def compile_grad(
+    fun: Callable[..., Any] | None = None, *, argnums: int | Sequence[int] = 0,
+    argnames: str | Sequence[str] | None = None, has_aux: bool = False, static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
 ) -> Any:  # fmt: skip
     """Compile a function of NumPy arrays and its derivatives.
 
     `argnums` or `argnames` say which arguments derivatives are taken by (nests of arrays and floats). With `has_aux`
     the function returns ``(value, aux)`` and only the value is differentiated. Static arguments are Python values
-    that the code is compiled for, one by one.
+    that the code is compiled for, one by one; so are defaults of arguments that are not passed. What the function
+    reads from outside (globals, closures, attributes of ``self``) is a constant as well, arrays excepted: they are
+    read where they lie.
 
-    Raises: ArgumentError if `fun` is no function.
+    Raises: ArgumentError if `fun` is no function, or has not the arguments that are named.
     """
     if fun is None:
         return functools.partial(
@@ -235,54 +325,52 @@ def compile_grad(
     if not callable(fun):
         raise ArgumentError(f"compile_grad takes a function, not a {type(fun).__name__}", location=caller())
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
-    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    static = Static(numbers, _names(static_argnames))
     wanted = argnums if isinstance(argnums, int) else tuple(argnums)
-    return CompiledFunction(fun, wanted, argnames, has_aux, numbers, names)
+    return CompiledFunction(fun, wanted, _names(argnames), has_aux, static)
 
 
-def _compiled(fun: Callable[..., Any], **options: Any) -> CompiledFunction[..., Any]:
-    source = fun.__wrapped__ if isinstance(fun, CompiledFunction) else fun
-    return cast("CompiledFunction[..., Any]", compile_grad(source, **options))
+def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given or ())
+
+
+def _compiled(fun: Callable[..., Any], argnums: Argnums | None = None, has_aux: bool = False) -> CompiledFunction[..., Any]:
+    """A function compiled, by other arguments if any are named; a compiled one keeps its static arguments."""
+    if not isinstance(fun, CompiledFunction):
+        return compile_grad(fun, argnums=0 if argnums is None else argnums, has_aux=has_aux)
+    if argnums is None:
+        return fun
+    return CompiledFunction(fun.__wrapped__, argnums, (), has_aux, fun._static)
 
 
 def grad(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that computes the gradient of `fun`, a function with one float result."""
-    return _Transformed(_compiled(fun, argnums=argnums, has_aux=has_aux), "grad")
+    return _Transformed(_compiled(fun, argnums, has_aux), "grad")
 
 
 def value_and_grad(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that computes ``(value, gradient)`` of `fun`."""
-    return _Transformed(_compiled(fun, argnums=argnums, has_aux=has_aux), "value_and_grad")
+    return _Transformed(_compiled(fun, argnums, has_aux), "value_and_grad")
 
 
 def jacobian(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The function that computes all partial derivatives, in the cheaper mode."""
-    return _Transformed(_compiled(fun, argnums=argnums), "jacobian")
+    return _Transformed(_compiled(fun, argnums), "jacobian")
 
 
 def jacfwd(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """`jacobian` in forward mode: one pass per argument element."""
-    return _jacobian_by(fun, argnums, True)
+    return _Transformed(_compiled(fun, argnums), "jacfwd")
 
 
 def jacrev(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """`jacobian` in reverse mode: one pass per result element."""
-    return _jacobian_by(fun, argnums, False)
-
-
-def _jacobian_by(fun: Callable[..., Any], argnums: Argnums, forward: bool) -> Callable[..., Any]:
-    source = fun.__wrapped__ if isinstance(fun, CompiledFunction) else fun
-
-    def derived(*args: Any, **kwargs: Any) -> Any:
-        return transforms.jacobian(_recorder((args, kwargs)), source, argnums, args, kwargs, forward)
-
-    functools.update_wrapper(derived, source)
-    return compile_grad(derived)
+    return _Transformed(_compiled(fun, argnums), "jacrev")
 
 
 def hessian(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The function that computes all second partial derivatives of a scalar function."""
-    return _Transformed(_compiled(fun, argnums=argnums), "hessian")
+    return _Transformed(_compiled(fun, argnums), "hessian")
 
 
 class _Transformed:
@@ -295,6 +383,9 @@ class _Transformed:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return getattr(self._compiled, self._name)(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else _Transformed(self._compiled.__get__(instance, owner), self._name)
 
 
 def vjp(fun: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
@@ -328,7 +419,9 @@ def stop_gradient(x: Any) -> Any:
     def stopped(leaf: Any) -> Any:
         if not isinstance(leaf, Traced) or not leaf.value.type.dtype.is_float:
             return leaf
-        return wrap(leaf.recorder.value(StopGradient(), array_of(leaf.recorder, leaf)), leaf.recorder)
+        made = wrap(leaf.recorder.value(StopGradient(), array_of(leaf.recorder, leaf)), leaf.recorder)
+        made.weak = leaf.weak
+        return made
 
     return map_leaves(stopped, x)
 
@@ -341,7 +434,7 @@ def gradcheck(
     Raises: ArgumentError naming the largest difference where they do not.
     """
     arrays = [np.array(each, np.float64) for each in inputs]
-    compiled = _compiled(fun, argnums=tuple(range(len(arrays))))
+    compiled = _compiled(fun, tuple(range(len(arrays))))
     gradients = compiled.grad(*arrays)
     for position, (array, gradient) in enumerate(zip(arrays, gradients, strict=True)):
         for place in np.ndindex(array.shape):

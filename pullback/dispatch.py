@@ -5,6 +5,7 @@ import inspect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +61,48 @@ def _ready(value: Any, leaf: Leaf) -> Any:
     return value
 
 
+@dataclass(frozen=True)
+class Static:
+    """Which arguments are Python values that code is compiled for: by number (negative from the end) or by name."""
+
+    argnums: tuple[int, ...] = ()
+    argnames: tuple[str, ...] = ()
+
+    def split(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], signature: inspect.Signature | None
+    ) -> tuple[tuple[Any, ...], dict[str, Any], tuple[tuple[int | str, Any], ...]]:
+        """Arguments without the static ones, and those, each with its place or name."""
+        if not self.argnums and not self.argnames:
+            return args, kwargs, ()
+        kinds = () if signature is None else signature.parameters.values()
+        parameters = [each.name for each in kinds if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+        count = len(parameters) or len(args)
+        places = {number % count if count else number for number in self.argnums}
+        names = {*self.argnames, *(parameters[place] for place in places if place < len(parameters))}
+        places |= {place for place, name in enumerate(parameters) if name in names}
+        found: list[tuple[int | str, Any]] = [(place, args[place]) for place in sorted(places) if place < len(args)]
+        found += [(name, kwargs[name]) for name in sorted(names) if name in kwargs]
+        dynamic = tuple([value for place, value in enumerate(args) if place not in places])
+        return dynamic, {name: value for name, value in kwargs.items() if name not in names}, tuple(found)
+
+
+def with_static(fun: Callable[..., Any], static: tuple[tuple[int | str, Any], ...]) -> Callable[..., Any]:
+    """The function of the traced arguments alone."""
+    if not static:
+        return fun
+    places = {place: value for place, value in static if isinstance(place, int)}
+    names = {name: value for name, value in static if isinstance(name, str)}
+
+    def closed(*args: Any, **kwargs: Any) -> Any:
+        whole = list(args)
+        for place in sorted(places):
+            whole.insert(place, places[place])
+        return fun(*whole, **kwargs, **names)
+
+    closed.__name__ = getattr(fun, "__name__", type(fun).__name__)
+    return closed
+
+
 @dataclass(eq=False)
 class Dispatcher:
     """One compiled function of any argument types.
@@ -71,9 +114,10 @@ class Dispatcher:
     fun: Callable[..., Any]
     name: str
     doc: str = ""
-    static_argnums: tuple[int, ...] = ()
-    static_argnames: tuple[str, ...] = ()
+    static: Static = Static()
     signature: inspect.Signature | None = None
+    filled: int = 0
+    """Leading parameters whose defaults are traced; other defaults stay what they are in Python."""
     publish: Callable[[Callable[..., Any]], None] | None = None
     specializations: dict[Any, Specialization] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
@@ -89,8 +133,8 @@ class Dispatcher:
             return self.fun(*args, **kwargs)
         if any(isinstance(value, IsTensor) for value in values):
             return self.of_tensors(values, structure, static)
-        leaves = tuple(leaves_of(values, structure, self.name))
-        key = (structure, leaves, static, settings().opt, settings().boundscheck)
+        leaves = tuple(leaves_of(values, lambda: self.labels(structure, static)))
+        key = (structure, leaves, _typed(static), settings().opt, settings().boundscheck)
         known = self.specializations.get(key)
         if known is None:
             known = self.specializations[key] = self.specialize(leaves, structure, args, kwargs, static)
@@ -103,55 +147,58 @@ class Dispatcher:
         """A call with tensors: one step of their graph, whose gradient is this function's adjoint."""
         from pullback.tracer.tensor_call import record_trace, tensor_leaf  # loaded with the tensors
 
-        leaves = tuple([tensor_leaf(value, path) for value, path in zip(values, paths(structure, self.name), strict=True)])
-        key = (structure, leaves, static)
+        labels = self.labels(structure, static)
+        leaves = tuple([tensor_leaf(value, label) for value, label in zip(values, labels, strict=True)])
+        key = (structure, leaves, _typed(static))
         made = self.traces.get(key)
         if made is None:
             made = self.traces[key] = self.trace(leaves, structure, static)
         return record_trace(made, f"{self.name}Backward", values)
 
+    def labels(self, structure: Structure, static: Any) -> list[str]:
+        """How a user would write each leaf of the traced arguments: ``w['bias'][0]``."""
+        gone = {place for place, _ in static}
+        names = [] if self.signature is None else list(self.signature.parameters)
+        names = [name for place, name in enumerate(names) if place not in gone]
+        positional, keywords = structure.children
+        found = []
+        for place, child in enumerate(positional.children):
+            found += paths(child, names[place] if place < len(names) else f"argument {place}")
+        for name, child in zip(keywords.keys, keywords.children, strict=True):
+            found += paths(child, name)
+        return found
+
     def bound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Arguments by position as far as the signature allows, defaults filled in."""
+        """Arguments by position as far as the signature allows.
+
+        Raises: ArgumentError for arguments that do not fit the signature.
+        """
         if self.signature is None:
             return args, kwargs
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise ArgumentError(f"{self.name}: {error}", location=caller()) from None
-        bound.apply_defaults()
+        for name, parameter in islice(self.signature.parameters.items(), self.filled):
+            if parameter.default is not parameter.empty:
+                bound.arguments.setdefault(name, parameter.default)
         return bound.args, bound.kwargs
 
     def split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
-        """Arguments to trace, with static ones taken out, and those."""
-        places = {number % len(args) if args else number for number in self.static_argnums}
-        names = set(self.static_argnames)
-        if self.signature is not None:
-            for place, name in enumerate(list(self.signature.parameters)[: len(args)]):
-                if name in names:
-                    places.add(place)
-        static = tuple((place, args[place]) for place in sorted(places) if place < len(args))
-        static += tuple((name, kwargs[name]) for name in sorted(names) if name in kwargs)
+        """Arguments to trace, with static ones taken out, and those.
+
+        Raises: ArgumentError for a static argument without a hash.
+        """
+        dynamic, dynamic_kwargs, static = self.static.split(args, kwargs, self.signature)
         for name, value in static:
-            if getattr(type(value), "__hash__", None) is None:
-                raise ArgumentError(f"static argument {name!r} of {self.name} is a {type(value).__name__}, which has "
-                                    "no hash", location=caller(), help="use a tuple or a frozen dataclass")  # fmt: skip
-        dynamic = tuple(value for place, value in enumerate(args) if place not in places)
-        return dynamic, {name: value for name, value in kwargs.items() if name not in names}, static
-
-    def with_static(self, static: Any) -> Callable[..., Any]:
-        """The function of the traced arguments alone."""
-        if not static:
-            return self.fun
-        places = {place: value for place, value in static if isinstance(place, int)}
-        names = {name: value for name, value in static if isinstance(name, str)}
-
-        def closed(*args: Any, **kwargs: Any) -> Any:
-            whole = list(args)
-            for place in sorted(places):
-                whole.insert(place, places[place])
-            return self.fun(*whole, **kwargs, **names)
-
-        return closed
+            try:
+                hash(value)
+            except TypeError:
+                raise ArgumentError(
+                    f"static argument {name!r} of {self.name} is a {type(value).__name__}, which has no hash",
+                    location=caller(), help="use a tuple or a frozen dataclass",
+                ) from None  # fmt: skip
+        return dynamic, dynamic_kwargs, static
 
     def trace(self, leaves: Sequence[Leaf], structure: Structure, static: Any) -> Trace:
         """Trace for argument leaves; parameters are named as the function names them."""
@@ -159,14 +206,14 @@ class Dispatcher:
         if self.signature is not None and not static:
             for name, child in zip(self.signature.parameters, structure.children[0].children, strict=False):
                 names += [name] if child == LEAF else [f"{name}{index}" for index in range(child.leaves)]
-        return trace(self.with_static(static), leaves, structure, name=self.name, names=names)
+        return trace(with_static(self.fun, static), leaves, structure, name=self.name, names=names)
 
     def trace_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace:
         """The trace for arguments like these; nothing is compiled or kept."""
         args, kwargs = self.bound(args, kwargs)
         dynamic, dynamic_kwargs, static = self.split(args, kwargs)
         values, structure = flatten((dynamic, dynamic_kwargs))
-        return self.trace(leaves_of(values, structure, self.name), structure, static)
+        return self.trace(leaves_of(values, lambda: self.labels(structure, static)), structure, static)
 
     def specialize(
         self, leaves: tuple[Leaf, ...], structure: Structure, args: Any, kwargs: Any, static: Any
@@ -192,6 +239,13 @@ class Dispatcher:
         shown = ", ".join(f"{leaf.type}" + ("" if leaf.kind is LeafKind.ARRAY else " (Python)") for leaf in leaves)
         text = f"({shown})" + (f" with {static}" if static else "")
         return f"first call: {text}" if not self.specializations else f"new argument types: {text}"
+
+
+def _typed(value: Any) -> Any:
+    """A static value as a key that keeps 1, 1.0 and True apart."""
+    if isinstance(value, tuple):
+        return tuple([_typed(each) for each in value])
+    return type(value), value.hex() if type(value) is float else value
 
 
 def call_spec(traced: Trace) -> CallSpec:

@@ -16,7 +16,7 @@ from pullback.location import caller
 from pullback.tracer.leaf import leaves_of
 from pullback.tracer.record import Recorder
 from pullback.tracer.trace import Trace, call_inline, trace
-from pullback.tracer.tree import LEAF, Structure, flatten, unflatten
+from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
 
 Argnums = int | tuple[int, ...]
 
@@ -38,16 +38,18 @@ class Call:
         args = self.structure.children[0].children
         wanted = [argnums] if isinstance(argnums, int) else list(argnums)
         found: list[int] = []
+        labels: list[str] = []
         for argnum in wanted:
             if not -len(args) <= argnum < len(args):
                 raise ArgumentError(f"argnums names argument {argnum} of a call with {len(args)}", location=caller())
             start = sum(child.leaves for child in args[: argnum % len(args)])
             found += range(start, start + args[argnum % len(args)].leaves)
-        for position in found:
+            labels += paths(args[argnum % len(args)], f"argument {argnum % len(args)}")
+        for position, label in zip(found, labels, strict=True):
             leaf = self.trace.leaves[position]
             if not leaf.is_float:
                 raise DerivativeError(
-                    f"derivatives are taken by floats, but an argument is {leaf.type.dtype.short_name}",
+                    f"derivatives are taken by floats, but {label} is {leaf.type.dtype.short_name}",
                     location=caller(), help="pass a float (3.0, or x.astype(np.float64)), or leave it out of argnums",
                 )  # fmt: skip
         return found
@@ -67,7 +69,7 @@ class Call:
 def call(recorder: Recorder, fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     """Trace `fun` for arguments of the trace at hand."""
     values, structure = flatten((args, kwargs))
-    leaves = leaves_of(values, structure)
+    leaves = leaves_of(values, lambda: paths(structure, "args"))
     return Call(recorder, trace(fun, leaves, structure, name=name_of(fun), outer=recorder), values, structure)
 
 
@@ -95,6 +97,7 @@ def value_and_grad(
     Raises: DerivativeError for a value that is no float scalar.
     """
     made = call(recorder, fun, args, kwargs)
+    positions = made.positions(argnums)
     value, aux = split_output(made.trace, has_aux)
     types = made.trace.function.result_types
     if value != LEAF or types[0].dims or not types[0].dtype.is_float:
@@ -103,7 +106,7 @@ def value_and_grad(
             f"grad needs a function of one float result without axes; {name_of(fun)} gives {shown}", location=caller(),
             help="reduce the result (np.sum, np.mean), or use vjp, jacobian or jvp",
         )  # fmt: skip
-    derived = adjoint(made.trace.function, made.positions(argnums), seeded=[0])
+    derived = adjoint(made.trace.function, positions, seeded=[0])
     results: list[Any] = list(call_inline(recorder, derived, made.trace, made.values))
     count = len(types)
     primal = results[0] if aux is None else (results[0], unflatten(aux, results[1:count]))

@@ -1,7 +1,7 @@
 """A leaf of nested arguments, results or loop variables: what an array or a number is for traced code."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -14,7 +14,6 @@ from pullback.errors import ArgumentError
 from pullback.ir.types import ArrayType, type_of
 from pullback.location import caller
 from pullback.tracer.traced import Traced
-from pullback.tracer.tree import Structure, paths
 
 
 class LeafKind(Enum):
@@ -66,9 +65,9 @@ def leaf_of(value: Any, path: str) -> Leaf:
                         location=caller(), help="name it in static_argnames if it is a setting")  # fmt: skip
 
 
-def leaves_of(values: Sequence[Any], structure: Structure, root: str = "args") -> list[Leaf]:
-    """The leaves of flattened arguments."""
+def leaves_of(values: Sequence[Any], labels: Callable[[], Sequence[str]]) -> list[Leaf]:
+    """The leaves of flattened arguments; `labels` are asked for where one of them is none."""
     try:
         return [leaf_of(value, "") for value in values]
     except ArgumentError:
-        return [leaf_of(value, path) for value, path in zip(values, paths(structure, root), strict=True)]
+        return [leaf_of(value, label) for value, label in zip(values, labels(), strict=True)]

@@ -72,7 +72,7 @@ def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
 
 def _remade(kind: type, fields: dict[str, Any]) -> Any:
     """A dataclass instance with these fields, whatever its __init__ takes."""
-    instance = object.__new__(kind)
+    instance: Any = object.__new__(kind)
     for name, value in fields.items():
         object.__setattr__(instance, name, value)
     return instance
