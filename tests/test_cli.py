@@ -121,7 +121,7 @@ def test_page(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_nested_and_named_and_static_arguments(program: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nested = ["{w: f64[3], 'b': f64[]}", "(f64[3], float)"]
     _, out, _ = run(capsys, "dump", "program.py:both", "--args", *nested, "--stage", "trace")
-    assert "func @both(%p0: f64[3], %p1: f64[], %q0: f64[3], %q1: f64[], %factor: f64[])" in out
+    assert "func @both(%p0: f64[3], %p1: f64[], %q0: f64[3], %q1: f64[])" in out
     _, out, _ = run(capsys, "dump", "program.py:both", "--args", *nested, "--stage", "adjoint")
     assert "-> (f64[], f64[3], f64[], f64[3], f64[])" in out
     _, out, _ = run(capsys, "dump", "program.py:both", "--args", *nested, "factor=f32[]", "--argnums", "0",
