@@ -1,4 +1,4 @@
-"""``python -m pullback``: a command line in, an exit status out (0 done, 1 the work failed, 2 a wrong command)."""
+"""``python -m pullback``: a command line in, an exit status out: 0 done, 1 failed, 2 wrong command, 130 interrupted."""
 from __future__ import annotations
 
 import argparse
@@ -46,6 +46,9 @@ def main(arguments: Sequence[str]) -> int:
     except PullbackError as error:
         print(f"pullback: error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        print("pullback: interrupted", file=sys.stderr)
+        return 130  # as shells report a process that SIGINT ended
     except BrokenPipeError:
         # The reader (head, less) has seen enough; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -82,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
 def _write(text: str, output: str | None) -> None:
     """To the file, or to the terminal. Raises: UsageError for a file that cannot be written."""
     if output is None:
-        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        encoding = sys.stdout.encoding or "utf-8"
+        shown = text.encode(encoding, "backslashreplace").decode(encoding)
+        sys.stdout.write(shown if shown.endswith("\n") else shown + "\n")
         sys.stdout.flush()
         return
     try:

@@ -243,6 +243,22 @@ def test_traceback_free_command_in_a_process(program: Path) -> None:
     assert ended.stderr == "" and ended.stdout.count("\n") == 1
 
 
+def test_what_a_terminal_cannot_show_is_escaped(program: Path) -> None:
+    (program.parent / "letters.py").write_text("def f(x):\n    return x * 2.0  # λ\n", encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(Path(pullback.__file__).parent.parent), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "pullback", "dump", "letters.py:f", "--args", "f64[3]", "--stage", "trace"]
+    ended = subprocess.run(command, capture_output=True, cwd=program.parent, env=environment, check=True)
+    assert b"return x * 2.0  # \\u03bb" in ended.stdout
+
+
+def test_interruption(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pullback.doctor.report", interrupted)
+    assert run(capsys, "doctor") == (130, "", "pullback: interrupted\n")
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--version") == (0, f"pullback {pullback.__version__}\n", "")
     for arguments, word in ((["--help"], "doctor"), ([], "doctor"), (["dump", "--help"], "FILE.ir:NAME")):
