@@ -1,7 +1,7 @@
 """The graph that a tensor remembers, and going back through it: nodes in, gradients out.
 
-A node holds the operations of one recorded step. Its derivative is the IR's own: `pull_back` over those operations,
-emitted into the operations that wait, so that forward and backward run as one function.
+A node holds the recipe of one recorded step. Its derivative is the IR's own, a recipe in turn, whose operations are put
+down among those that wait, so that forward and backward run as one function.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import numpy as np
 
 from pullback.errors import AutogradError
 from pullback.ir.ad.build import DerivativeBuilder
-from pullback.ir.ad.reverse import pull_back
-from pullback.ir.clone import copy_operation
-from pullback.ir.core import Operation, Value
+from pullback.ir.core import Value
 from pullback.ir.ops.arithmetic import Cast
-from pullback.ir.ops.shape import Reshape
-from pullback.location import caller
+from pullback.ir.types import ArrayType
+from pullback.location import Location, caller
 from pullback.tracer.deferred import Waiting
+from pullback.tracer.recipe import Adjoint, Recipe, joint_recipe
 from pullback.tracer.storage import Version
 
 Edge: TypeAlias = "tuple[Node | None, int]"
@@ -37,6 +36,9 @@ SECOND_BACKWARD = (
 
 _TENSOR_NAMES = {"f32": "FloatTensor", "f64": "DoubleTensor", "i64": "LongTensor", "i32": "IntTensor"}
 _sequence = itertools.count()
+
+Written: TypeAlias = tuple[Version, int, str]
+"""A tensor's version counter, its count when the tensor was used, and the words that say what made it."""
 
 
 class Gradient(Protocol):
@@ -120,21 +122,33 @@ class Node:
 
 
 class Recorded(Node):
-    """A step made of IR operations: `outputs` computed from `inputs`."""
+    """A step that follows a recipe: it keeps those values of the recipe's slots that its adjoint reads."""
 
-    __slots__ = ("_freed", "_refusal", "inputs", "operations", "outputs", "versions")
+    __slots__ = ("_active", "_freed", "_places", "_refusal", "location", "recipe", "saved", "versions")
 
     def __init__(
-        self, next_functions: tuple[Edge, ...], operations: Sequence[Operation], inputs: Sequence[Value],
-        outputs: Sequence[Value], versions: list[tuple[Value, Version, int, str]],
+        self, edges: Sequence[Edge], recipe: Recipe, slots: Sequence[Value], versions: dict[int, Written], location: Location,
+        places: Sequence[int | None] | None = None, count: int | None = None,
     ) -> None:  # fmt: skip
-        super().__init__(next_functions)
-        self.operations = list(operations)
-        self.inputs = list(inputs)
-        self.outputs = list(outputs)
-        self.versions = versions
-        self._freed = False
+        """`edges` belong to the recipe's inputs; `places` say where each is shown among the `count` of `next_functions`."""
+        self._places = tuple(range(len(edges))) if places is None else tuple(places)
+        shown: list[Edge] = [(None, 0)] * (len(edges) if count is None else count)
+        for edge, place in zip(edges, self._places, strict=True):
+            if place is not None:
+                shown[place] = edge
+        super().__init__(tuple(shown))
+        self.recipe = recipe
+        self.location = location
+        self._active = tuple([place for place, (node, _) in enumerate(edges) if node is not None])
         self._refusal = ""
+        self._freed = False
+        count = len(recipe.outputs)
+        reads = set(recipe.adjoint(self._active, (True,) * count, (False,) * count).reads) if self._active else set()
+        if any(place >= len(recipe.input_types) and place not in recipe.outputs for place in reads):
+            # A gradient of the gradient goes through what lies between: that is computed from the inputs.
+            reads.update(range(len(recipe.input_types)))
+        self.saved = {place: slots[place] for place in reads}
+        self.versions = {place: entry for place, entry in versions.items() if place in reads}
 
     def refuse(self, message: str) -> None:
         """Going back through this step is an error with this message."""
@@ -145,55 +159,40 @@ class Recorded(Node):
             raise AutogradError(self._refusal, location=caller())
         if self._freed:
             raise AutogradError(SECOND_BACKWARD, location=caller())
-        emitted = run.waiting.operations
-        before = len(emitted)
-        bars = [None if each is None else run.own(each.value, kind.type) for each, kind in
-                zip(gradients, self.outputs, strict=True)]  # fmt: skip
-        start = len(emitted)
-        active = [place for place, (node, _) in enumerate(self.next_functions) if node is not None]
-        found = pull_back(run.builder, self.operations, self.outputs, bars, [self.inputs[place] for place in active])
-        reads = self._reads(emitted[start:], found)
-        self._check_versions(reads)
-        results: list[Gradient | None] = [None] * len(self.inputs)
+        bars = [None if each is None else run.fitting(each.value, kind) for each, kind in
+                zip(gradients, self.recipe.output_types, strict=True)]  # fmt: skip
+        present = tuple([bar is not None for bar in bars])
+        masked = tuple([bar is not None and run.builder.is_masked(bar) for bar in bars])
+        adjoint = self.recipe.adjoint(self._active, present, masked)
+        self._check_versions(adjoint.reads)
+        there = [bar for bar in bars if bar is not None]
         if run.create_graph:
-            made = self._differentiable(run, start, gradients, bars, found)
+            made = self._differentiable(run, adjoint, [each for each in gradients if each is not None], there)
         else:
-            made = [None if value is None else run.wrap(value) for value in found]
-        for place, gradient in zip(active, made, strict=True):
-            kind = self.inputs[place].type
-            results[place] = run.zeros(kind.shape, kind.dtype) if gradient is None else gradient
+            run.waiting.location = self.location
+            slots = adjoint.recipe.follow(run.waiting, [*(self.saved[place] for place in adjoint.reads), *there])
+            run.waiting.operations.clear()
+            made = [run.wrap(slots[place]) for place in adjoint.recipe.outputs]
+        results: list[Gradient | None] = [None] * len(self.next_functions)
+        for active, number, zeroed in zip(self._active, adjoint.found, adjoint.masked, strict=True):
+            place = self._places[active]
+            assert place is not None, "what has a gradient is shown"
+            if number is None:
+                kind = self.recipe.input_types[active]
+                results[place] = run.zeros(kind.shape, kind.dtype)
+                continue
+            results[place] = made[number]
+            if zeroed:
+                run.builder.masked(made[number].value)
         if not run.retain_graph:
-            self._release(reads)
-        del emitted[before:]
+            self._release(adjoint.reads)
         return results
 
-    def _reads(self, new: Sequence[Operation], found: Sequence[Value | None]) -> set[Value]:
-        """Values of the step itself that the gradients are computed from."""
-        emitted = set(new)
-        reads = {value for value in found if value is not None}
-        stack = list(reads)
-        while stack:
-            owner = stack.pop().owner
-            if owner is not None and owner in emitted:
-                fresh = [operand for operand in owner.operands if operand not in reads]
-                reads.update(fresh)
-                stack += fresh
-        saved = {*self.inputs, *(result for operation in self.operations for result in operation.results)}
-        return (reads & saved) - self._made_of_nothing()
-
-    def _made_of_nothing(self) -> set[Value]:
-        """Constants of the step: they are not saved, since they can be made again."""
-        constants: set[Value] = set()
-        for operation in self.operations:
-            if all(operand in constants for operand in operation.operands):
-                constants.update(operation.results)
-        return constants
-
-    def _check_versions(self, reads: set[Value]) -> None:
+    def _check_versions(self, reads: Sequence[int]) -> None:
         """Raises: AutogradError where a tensor that the gradient reads was written to since."""
-        for value, version, count, producer in self.versions:
-            if version.count != count and value in reads:
-                kind = value.type
+        for place, (version, count, producer) in self.versions.items():
+            if version.count != count and place in reads:
+                kind = self.saved[place].type
                 what = f"[torch.{_TENSOR_NAMES[kind.dtype.name]} {list(kind.shape)}]{producer}"
                 raise AutogradError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
@@ -202,64 +201,41 @@ class Recorded(Node):
                     "torch.autograd.set_detect_anomaly(True, check_nan=False).", location=caller(),
                 )  # fmt: skip
 
-    def _release(self, reads: set[Value]) -> None:
-        """Give back what was saved; a step that saves nothing can be gone through again."""
-        if reads:
-            self._freed = True
-            self.operations, self.inputs, self.outputs = [], [], []
-        else:
-            self._forget()
-        self.versions = []
-
-    def _forget(self) -> None:
-        """Keep the operations without the values that they were computed from."""
-        replaced: dict[Value, Value] = {}
-        for value in self.inputs:
-            replaced.setdefault(value, Value(value.type))
-        constants = self._made_of_nothing()
-        self.operations = [
-            operation if operation.results[0] in constants else copy_operation(operation, replaced)
-            for operation in self.operations
-        ]
-        self.inputs = [replaced[value] for value in self.inputs]
-        self.outputs = [replaced.get(value, value) for value in self.outputs]
+    def _release(self, reads: Sequence[int]) -> None:
+        """Give back what was saved; a step that reads nothing can be gone through again."""
+        self._freed = bool(reads)
+        self.saved, self.versions = {}, {}
 
     def _differentiable(
-        self, run: Backward, start: int, gradients: Sequence[Gradient | None], bars: Sequence[Value | None],
-        found: Sequence[Value | None],
-    ) -> list[Gradient | None]:  # fmt: skip
-        """The gradients as tensors that remember where they come from: the inputs and the outputs' gradients."""
-        edges, inputs = list(self.next_functions), list(self.inputs)
-        for gradient, bar in zip(gradients, bars, strict=True):
-            if gradient is not None and bar is not None:
-                edges.append(gradient.edge())
-                inputs.append(bar)
-        flowing = self._flowing(run.waiting.operations[start:], inputs, edges)
-        outputs: list[Value] = []
-        for value in found:
-            if value is not None:
-                outputs.append(run.apart(value) if value in inputs or value in outputs else value)
-        operations = [*self.operations, *run.waiting.operations[start:]]
-        node = named("MulBackward0", Recorded)(tuple(edges), operations, inputs, outputs, self.versions)
-        numbers = itertools.count()
-        made: list[Gradient | None] = []
-        for value in found:
-            number = next(numbers) if value is not None else 0
-            if value is None:
-                made.append(None)
-            elif value in flowing:
-                made.append(run.recorded(outputs[number], node, number))
+        self, run: Backward, adjoint: Adjoint, gradients: Sequence[Gradient], bars: Sequence[Value]
+    ) -> list[Gradient]:
+        """The gradients as tensors that remember where they come from: what is read, and the outputs' gradients."""
+        recipe, count = self.recipe, len(self.recipe.input_types)
+        within = any(place >= count and place not in recipe.outputs for place in adjoint.reads)
+        if within:
+            places: Sequence[int] = range(count)
+            whole = joint_recipe(recipe, adjoint)
+        else:
+            places, whole = adjoint.reads, adjoint.recipe
+        edges: list[Edge] = []
+        for place in places:
+            shown = self._places[place] if place < count else None
+            if place >= count:
+                edges.append((self, recipe.outputs.index(place)))
             else:
-                made.append(run.wrap(outputs[number]))
-        return made
-
-    def _flowing(self, emitted: Sequence[Operation], inputs: Sequence[Value], edges: Sequence[Edge]) -> set[Value]:
-        """Values through which a gradient of the gradients can flow."""
-        flowing = {value for value, (node, _) in zip(inputs, edges, strict=True) if node is not None}
-        for operation in (*self.operations, *emitted):
-            if any(operand in flowing for operand in operation.operands):
-                flowing.update(operation.results)
-        return flowing
+                edges.append((None, 0) if shown is None else self.next_functions[shown])
+        edges += [gradient.edge() for gradient in gradients]
+        run.waiting.location = self.location
+        inputs = [*(self.saved[place] for place in places), *bars]
+        slots = whole.follow(run.waiting, inputs)
+        run.waiting.operations.clear()
+        versions = {number: self.versions[place] for number, place in enumerate(places) if place in self.versions}
+        node = named("MulBackward0", Recorded)(edges, whole, slots, versions, self.location)
+        flowing = whole.flowing([number for number, (edge, _) in enumerate(edges) if edge is not None])
+        return [
+            run.recorded(slots[place], node, number) if place in flowing else run.wrap(slots[place])
+            for number, place in enumerate(whole.outputs)
+        ]
 
 
 class AccumulateGrad(Node):
@@ -308,16 +284,9 @@ class Backward:
         """A gradient as a tensor that `node` made."""
         return self._kind.of_value(value, node, number)
 
-    def apart(self, value: Value) -> Value:
-        """The same elements as a value of its own."""
-        return self.waiting.value(Reshape(value.type.dims), value)
-
-    def own(self, value: Value, kind: Any) -> Value:
-        """A gradient as a value that is no input as well, in the dtype of what it belongs to."""
-        if value.type.dtype != kind.dtype:
-            return self.builder.value(Cast(kind.dtype), value)
-        copy = self.apart(value)
-        return self.builder.masked(copy) if self.builder.is_masked(value) else copy
+    def fitting(self, value: Value, kind: ArrayType) -> Value:
+        """A gradient in the dtype of what it belongs to."""
+        return value if value.type.dtype == kind.dtype else self.builder.value(Cast(kind.dtype), value)
 
     def total(self, first: Gradient, second: Gradient) -> Gradient:
         """The sum of two gradients of one output."""
@@ -419,7 +388,7 @@ def _visit(
     captured: list[Gradient | None], accumulate: bool, targets: Any, needed: set[Node] | None,
 ) -> Sequence[Gradient | None]:  # fmt: skip
     """One node: hooks, captures, its derivative."""
-    outputs = len(node.outputs) if isinstance(node, Recorded) and node.outputs else len(slots)
+    outputs = len(node.recipe.outputs) if isinstance(node, Recorded) else len(slots)
     slots.extend([None] * (outputs - len(slots)))
     for hook in list(node._prehooks):
         changed = hook(tuple(slots))

@@ -18,7 +18,7 @@ from pullback.ir.ops.creation import Full
 from pullback.location import caller
 from pullback.tracer.deferred import known
 from pullback.tracer.semantics import elementwise as s
-from pullback.tracer.tensor_base import TensorBase, check_writable, record, write_recorded
+from pullback.tracer.tensor_base import TensorBase, Unseen, check_writable, record, write_recorded
 
 Number: TypeAlias = "bool | int | float"
 Operand: TypeAlias = "TensorBase | Number"
@@ -119,18 +119,25 @@ def common_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def apply(name: str, rule: Callable[..., Value], operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> Any:
-    """A rule of operands in one dtype and shape, recorded; with `gaps` numbers are inputs of the step as well."""
-    shape = broadcast(operands)
-    tensors = [operand if isinstance(operand, TensorBase) else None for operand in operands]
-    if not gaps:
-        tensors = [tensor for tensor in tensors if tensor is not None]
+    """A rule of operands in one dtype and shape, recorded; with `gaps` numbers show as inputs of the step."""
+    return record(name, fitted(rule, dtype, broadcast(operands)), *as_values(operands, dtype, gaps))
 
-    def ruled(b: Builder, *values: Value) -> Value:
-        remaining = iter(values)
-        fitted = [fit(b, next(remaining) if isinstance(operand, TensorBase) else operand, dtype, shape) for operand in operands]
-        return rule(b, *fitted)
 
-    return record(name, ruled, *tensors)
+def as_values(operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> list[Any]:
+    """Operands with numbers as values of a dtype."""
+    found: list[Any] = []
+    for operand in operands:
+        if isinstance(operand, TensorBase):
+            found.append(operand)
+        else:
+            number = constant(operand, dtype)
+            found.append(number if gaps else Unseen(number))
+    return found
+
+
+def fitted(rule: Callable[..., Value], dtype: DType, shape: tuple[int, ...]) -> Callable[..., Value]:
+    """A rule of operands that are brought to one dtype and shape first."""
+    return lambda b, *values: rule(b, *[fit(b, value, dtype, shape) for value in values])
 
 
 def emit(op: Op) -> Callable[..., Value]:
@@ -434,14 +441,12 @@ def where(condition: Any, input: Any, other: Any) -> Any:
     """input where the condition holds, else other."""
     shape = broadcast((condition, input, other))
     dtype = result_dtype((input, other))
-    tensors = [each if isinstance(each, TensorBase) else None for each in (input, other)]
 
-    def rule(b: Builder, *values: Value) -> Value:
-        remaining = iter(values)
-        x, y = (fit(b, next(remaining) if isinstance(each, TensorBase) else each, dtype, shape) for each in (input, other))
-        return b.value(l.Select(), fit(b, condition.value, dtypes.boolean, shape), x, y)
+    def rule(b: Builder, chosen: Value, x: Value, y: Value) -> Value:
+        return b.value(l.Select(), fit(b, chosen, dtypes.boolean, shape), fit(b, x, dtype, shape), fit(b, y, dtype, shape))
 
-    return record("WhereBackward0", rule, *tensors, template=condition)
+    operands = as_values((input, other), dtype)
+    return record("WhereBackward0", rule, Unseen(condition.value), *operands, template=condition)
 
 
 # In place
@@ -455,14 +460,8 @@ def written(name: str, rule: Callable[..., Value], target: Any, *others: Any) ->
     if category(dtype) > category(target.dtype_):
         raise AutogradError(f"result type {_WORDS[dtype.name]} can't be cast to the desired output type "
                             f"{_WORDS[target.dtype_.name]}", location=caller())  # fmt: skip
-    shape = broadcast(operands)
-
-    def ruled(b: Builder, *values: Value) -> Value:
-        remaining = iter(values)
-        return rule(b, *[fit(b, next(remaining) if isinstance(each, TensorBase) else each, dtype, shape)
-                         for each in operands])  # fmt: skip
-
-    return write_recorded(target, name, ruled, *[each if isinstance(each, TensorBase) else None for each in operands[1:]])
+    rule = fitted(rule, dtype, broadcast(operands))
+    return write_recorded(target, name, rule, *as_values(operands[1:], dtype))
 
 
 _WORDS = {

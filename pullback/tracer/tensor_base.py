@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar, TypeAlias, TypeVar
 from weakref import ReferenceType, ref
@@ -11,21 +12,18 @@ import numpy as np
 
 from pullback.dtypes import DType
 from pullback.errors import AutogradError
-from pullback.ir.clone import copy_operation
-from pullback.ir.core import Value
+from pullback.ir.core import Builder, Value
 from pullback.ir.ops.arithmetic import Add, Cast
-from pullback.ir.ops.shape import Reshape
 from pullback.ir.types import Shape
 from pullback.location import caller
-from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, named
+from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, Written, named
 from pullback.tracer.deferred import Waiting, array_of, known, settle
 from pullback.tracer.grad_mode import is_grad_enabled
+from pullback.tracer.recipe import Recipe, Rule, recipe_for, write_recipe
 from pullback.tracer.storage import Layout, Storage, Version, ViewOp, view_array, view_value, written
 from pullback.tracer.tensor_mark import IsTensor
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
-Rule: TypeAlias = Callable[..., Value]
-"""Emits operations: takes the builder and the operands' values, gives the result's value."""
 T = TypeVar("T", bound="TensorBase")
 
 
@@ -223,96 +221,92 @@ class _Accumulating(AccumulateGrad):
     __slots__ = ()
 
 
-def distinct(b: Waiting, values: Sequence[Value]) -> list[Value]:
-    """Values of which no two are the same: each operand has a gradient of its own."""
-    seen: set[Value] = set()
-    result = []
-    for value in values:
-        if value in seen:
-            value = b.value(Reshape(value.type.dims), value)
-        seen.add(value)
-        result.append(value)
-    return result
-
-
 def recorded_node(name: str, base: TensorBase, chain: tuple[ViewOp, ...]) -> Node:
     """The step that takes a chain of views of a base."""
-    b = Waiting()
     value = base.value
-    result = view_value(b, value, chain)
-    step: Recorded = named(name, Recorded)((base.edge(),), b.operations, [value], [result], [])
+    recipe = view_recipe(chain, value)
+    step: Recorded = named(name, Recorded)([base.edge()], recipe, recipe.follow(Waiting(), [value]), {}, caller())
     return step
 
 
-def record(name: str, rule: Rule, *operands: TensorBase | None, template: TensorBase | None = None) -> Any:
-    """Apply a rule to tensors and remember the step if one of them requires grad.
+def view_recipe(chain: tuple[ViewOp, ...], value: Value) -> Recipe:
+    """The recipe of a chain of views."""
+    return recipe_for(lambda b, x: view_value(b, x, chain), [value])
 
-    None stands for an operand that is no tensor: it has an entry in `next_functions` and no value.
-    """
-    tensors = [each for each in operands if each is not None]
-    kind = type(tensors[0] if tensors else template)
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A value that a step reads and that is no input of its: a mask, an index, a number that PyTorch does not count."""
+
+    value: Value
+
+
+Operand: TypeAlias = "TensorBase | Value | Unseen | None"
+"""A tensor; a value that shows as an input without a gradient; one that does not show; nothing, which shows."""
+
+
+def record(name: str, rule: Rule, *operands: Operand, template: TensorBase | None = None) -> Any:
+    """Apply a rule to operands (those that are not None) and remember the step if one of them requires grad."""
+    (result,) = record_many(name, rule, *operands, template=template)
+    return result
+
+
+def record_many(name: str, rule: Rule, *operands: Operand, template: TensorBase | None = None) -> list[Any]:
+    """As `record`, for rules with several results; those that are no floats require no grad."""
+    tensors = [each for each in operands if isinstance(each, TensorBase)]
+    kind: Any = type(tensors[0] if tensors else template)
     b = Waiting()
-    values = [each.value for each in tensors]
-    active = is_grad_enabled() and any(each.needs_grad for each in tensors)
-    if not active:
-        return kind.of_value(rule(b, *values))  # type: ignore[union-attr]
-    values = distinct(b, values)
-    b.operations.clear()
-    result = rule(b, *values)
-    if not result.type.dtype.is_float:
-        return kind.of_value(result)  # type: ignore[union-attr]
-    if result in values:
-        result = b.value(Reshape(result.type.dims), result)
-    node = make_node(name, b, operands, values, [result])
-    made = kind.of_value(result, node)  # type: ignore[union-attr]
-    node.versions.append((result, made._counter, 0, f", which is output 0 of {name.removesuffix(_BACKWARD)},"))
+    values = values_of(operands)
+    recipe = recipe_for(rule, values)
+    slots = recipe.follow(b, values)
+    made = [kind.of_value(slots[place]) for place in recipe.outputs]
+    if not (is_grad_enabled() and any(each.needs_grad for each in tensors) and any(each.dtype_.is_float for each in made)):
+        return made
+    edges, places, versions = connected(operands)
+    for number, (output, tensor) in enumerate(zip(recipe.outputs, made, strict=True)):
+        versions[output] = (tensor._counter, 0, f", which is output {number} of {name.removesuffix(_BACKWARD)},")
+    count = sum(not isinstance(each, Unseen) for each in operands)
+    node = named(name, Recorded)(edges, recipe, slots, versions, b.location, places, count)
+    for number, tensor in enumerate(made):
+        if tensor.dtype_.is_float:
+            tensor._grad_fn, tensor._output_nr, tensor._requires_grad = node, number, True
     return made
 
 
-def record_many(name: str, rule: Callable[..., Sequence[Value]], *operands: TensorBase) -> list[Any]:
-    """As `record`, for rules with several results; those that are no floats require no grad."""
-    kind = type(operands[0])
-    b = Waiting()
-    values = [each.value for each in operands]
-    if not (is_grad_enabled() and any(each.needs_grad for each in operands)):
-        return [kind.of_value(value) for value in rule(b, *values)]
-    values = distinct(b, values)
-    b.operations.clear()
-    results: list[Value] = []
-    for result in rule(b, *values):
-        results.append(b.value(Reshape(result.type.dims), result) if result in values or result in results else result)
-    node = make_node(name, b, operands, values, results)
-    return [
-        kind.of_value(result, node, number) if result.type.dtype.is_float else kind.of_value(result)
-        for number, result in enumerate(results)
-    ]
+def values_of(operands: Sequence[Operand]) -> list[Value]:
+    """The values of operands, those of a recipe's inputs."""
+    return [each if isinstance(each, Value) else each.value for each in operands if each is not None]
 
 
-def make_node(
-    name: str, b: Waiting, operands: Sequence[TensorBase | None], values: Sequence[Value], results: Sequence[Value]
-) -> Recorded:
-    """The step of what `b` emitted."""
+def connected(operands: Sequence[Operand]) -> tuple[list[Edge], list[int | None], dict[int, Written]]:
+    """Per recipe input where its gradient goes and where that is shown, and the versions of those that are tensors."""
     edges: list[Edge] = []
-    inputs: list[Value] = []
-    versions: list[tuple[Value, Version, int, str]] = []
-    remaining = iter(values)
-    for operand in operands:
-        if operand is None:
+    places: list[int | None] = []
+    versions: dict[int, Written] = {}
+    shown = 0
+    for each in operands:
+        if isinstance(each, Unseen):
             edges.append((None, 0))
-            inputs.append(_NOTHING)
+            places.append(None)
             continue
-        value = next(remaining)
-        edge = operand.edge()
-        edges.append(edge)
-        inputs.append(value)
-        made_by = "" if edge[0] is None or operand.node is None else f", which is output {edge[1]} of {edge[0].name()},"
-        versions.append((value, operand._counter, operand._counter.count, made_by))
-    node: Recorded = named(name, Recorded)(tuple(edges), b.operations, inputs, results, versions)
-    return node
+        if each is not None:
+            edge = each.edge() if isinstance(each, TensorBase) else (None, 0)
+            if isinstance(each, TensorBase):
+                versions[len(edges)] = written_by(each, edge)
+            edges.append(edge)
+            places.append(shown)
+        shown += 1
+    return edges, places, versions
+
+
+def written_by(tensor: TensorBase, edge: Edge) -> Written:
+    """The version of an operand as it is used now."""
+    node, number = edge
+    words = "" if node is None or tensor.node is None else f", which is output {number} of {node.name()},"
+    return tensor._counter, tensor._counter.count, words
 
 
 _BACKWARD = "Backward0"
-_NOTHING = known(np.zeros((), np.float32))
 
 
 def take_view(tensor: T, name: str, *ops: ViewOp, strides: tuple[int, ...] | None = None) -> T:
@@ -337,14 +331,12 @@ def take_view(tensor: T, name: str, *ops: ViewOp, strides: tuple[int, ...] | Non
     view._view_name = name
     if tensor.needs_grad:
         operand = tensor.value
-        b = Waiting()
-        shown = view_value(b, operand, ops)
-        if shown is operand:
-            shown = b.value(Reshape(shown.type.dims), shown)
-        view._grad_fn = make_node(name, b, (tensor,), [operand], [shown])
+        recipe = view_recipe(ops, operand)
+        slots = recipe.follow(Waiting(), [operand])
+        view._grad_fn = named(name, Recorded)([tensor.edge()], recipe, slots, {}, caller())
         view._requires_grad = True
         view._view_of = (base.node, base._output_nr, base._counter.count)
-        view._read, view._read_at = shown, tensor._storage.writes
+        view._read, view._read_at = slots[recipe.outputs[0]], tensor._storage.writes
     return view
 
 
@@ -388,69 +380,64 @@ def _check_overlap(target: TensorBase, other: TensorBase) -> None:
         )  # fmt: skip
 
 
-def write_recorded(target: T, name: str, rule: Rule, *operands: TensorBase | None) -> T:
+def write_recorded(target: T, name: str, rule: Rule, *operands: Operand) -> T:
     """Replace the target's elements by a rule of it (its first operand) and others, and remember the step.
 
     Raises: AutogradError for a leaf that requires grad, or a view that shows elements more than once.
     """
-    tensors = [each for each in operands if each is not None]
+    tensors = [each for each in operands if isinstance(each, TensorBase)]
     check_writable(target)
     for each in tensors:
         _check_overlap(target, each)
-    active = is_grad_enabled() and (target.needs_grad or any(each.needs_grad for each in tensors))
     b = Waiting()
-    values = [target.value, *(each.value for each in tensors)]
-    if active:
-        values = distinct(b, values)
-        b.operations.clear()
-    result = rule(b, *values)
-    if result.type.shape != target.sizes:
+    values = values_of((target, *operands))
+    recipe = recipe_for(rule, values)
+    kind = recipe.output_types[0]
+    if kind.shape != target.sizes:
         raise AutogradError(
-            f"output with shape {list(target.sizes)} doesn't match the broadcast shape {list(result.type.shape)}",
-            location=caller(),
+            f"output with shape {list(target.sizes)} doesn't match the broadcast shape {list(kind.shape)}", location=caller()
         )
-    if result.type.dtype != target.dtype_:
-        result = b.value(Cast(target.dtype_), result)
-    if not active:
-        target.overwrite(result)
+    if not (is_grad_enabled() and (target.needs_grad or any(each.needs_grad for each in tensors))):
+        result = recipe.follow(b, values)[recipe.outputs[0]]
+        target.overwrite(result if kind.dtype == target.dtype_ else b.value(Cast(target.dtype_), result))
         return target
-    if result in values:
-        result = b.value(Reshape(result.type.dims), result)
-    if target._base is None:
-        node = make_node(name, b, (target, *operands), values, [result])
-        # The old elements are kept for this step alone: writing to the tensor does not spoil them.
-        node.versions = [entry for entry in node.versions if entry[0] is not values[0]]
-        target.overwrite(result)
-        target._grad_fn, target._output_nr, target._requires_grad = node, 0, True
-        made_by = f", which is output 0 of {name.removesuffix(_BACKWARD)},"
-        node.versions.append((result, target._counter, target._counter.count, made_by))
+    edges, places, versions = connected((target, *operands))
+    count = sum(not isinstance(each, Unseen) for each in (target, *operands))
+    # The target's old elements are kept for this step alone: writing to it does not spoil them.
+    versions.pop(0)
+    if target._base is not None:
+        _write_view(target, recipe, values[1:], edges[1:], versions, places, count)
         return target
-    _write_view(target, b, result, values, operands)
+    slots = recipe.follow(b, values)
+    node = named(name, Recorded)(edges, recipe, slots, versions, b.location, places, count)
+    target.overwrite(slots[recipe.outputs[0]])
+    target._grad_fn, target._output_nr, target._requires_grad = node, 0, True
+    if recipe.outputs[0] in node.saved:
+        words = f", which is output 0 of {name.removesuffix(_BACKWARD)},"
+        node.versions[recipe.outputs[0]] = (target._counter, target._counter.count, words)
     return target
 
 
 def _write_view(
-    view: TensorBase, b: Waiting, result: Value, values: Sequence[Value], operands: Sequence[TensorBase | None]
-) -> None:
+    view: TensorBase, recipe: Recipe, others: Sequence[Value], edges: Sequence[Edge], versions: dict[int, Written],
+    places: Sequence[int | None], count: int,
+) -> None:  # fmt: skip
     """The base takes the step (its new elements depend on its old ones and the operands); the view is taken again."""
-    base = view._base
+    base, chain = view._base, view._chain
     assert base is not None
-    whole = base.value
-    outer = Waiting()
-    (entry,) = distinct(outer, [whole]) if whole not in values else [outer.value(Reshape(whole.type.dims), whole)]
-    # The step begins with the base: the view's old elements are read from it, so that they carry its gradient.
-    chained = Waiting()
-    old = view_value(chained, entry, view._chain)
-    replaced = {values[0]: old}
-    copies = [copy_operation(operation, replaced) for operation in b.operations]
-    new = written(tail := Waiting(), entry, view._chain, replaced.get(result, result))
-    for operation in copies:
-        chained.insert(operation)
-    for operation in tail.operations:
-        chained.operations.append(operation)
-    node = make_node("CopySlices", chained, (base, *operands), [entry, *values[1:]], [new])
-    node.versions = [each for each in node.versions if each[0] is not entry]
-    view._storage.write(new)
+
+    def rule(b: Builder, whole: Value, *values: Value) -> Value:
+        # The view's old elements are read from the base, so that they carry its gradient.
+        slots = recipe.follow(b, [view_value(b, whole, chain), *values])
+        return written(b, whole, chain, slots[recipe.outputs[0]])
+
+    values = [base.value, *others]
+    whole = write_recipe(rule, [value.type for value in values])
+    b = Waiting()
+    slots = whole.follow(b, values)
+    base_edge = base.edge()
+    view._storage.write(slots[whole.outputs[0]])
     view._counter.count += 1
+    node = named("CopySlices", Recorded)([base_edge, *edges], whole, slots, versions, b.location, places, count)
     base._grad_fn, base._output_nr, base._requires_grad = node, 0, True
     view._view_name, view._view_of = "AsStridedBackward0", None

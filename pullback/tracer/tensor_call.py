@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pullback.ir.clone import inline
-from pullback.ir.core import Value
-from pullback.tracer.deferred import Waiting, known
+from pullback.ir.core import Builder, Value
+from pullback.tracer.deferred import known
 from pullback.tracer.leaf import Leaf, LeafKind, leaf_of
 from pullback.tracer.tensor_base import TensorBase, record_many
 from pullback.tracer.trace import Trace, trace
@@ -28,7 +28,7 @@ def record_trace(made: Trace, name: str, values: Sequence[Any]) -> Any:
     tensors = [value for value in values if isinstance(value, TensorBase)]
     captured = [known(np.array(array, order="C")) for array in made.function.captured]
 
-    def rule(b: Waiting, *operands: Value) -> list[Value]:
+    def rule(b: Builder, *operands: Value) -> list[Value]:
         remaining = iter(operands)
         arguments = [
             next(remaining) if isinstance(value, TensorBase) else known(np.array(value, leaf.type.dtype.numpy, order="C"))

@@ -17,7 +17,7 @@ from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
 from pullback.tracer.tensor_arithmetic import apply, as_float, clamp, mul, relu, result_dtype, sigmoid, tanh
-from pullback.tracer.tensor_base import record
+from pullback.tracer.tensor_base import Unseen, record
 from pullback.tracer.tensor_creation import DEFAULT_GENERATOR
 from pullback.tracer.tensor_product import addmm, mm, unsafe_view
 from pullback.tracer.tensor_reduction import log_softmax, logsumexp, softmax
@@ -164,9 +164,8 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
             return s.div(b, sr.total(b, each), s.negative(b, total))
         return reduced(b, each, reduction)
 
-    return record(
-        "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0", lambda b, x: rule(b, x, factors.value), input
-    )
+    name = "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0"
+    return record(name, rule, input, Unseen(factors.value))
 
 
 def _one_hot(chosen: Any, classes: int, dtype: Any) -> Any:

@@ -15,8 +15,8 @@ from pullback.ir.ops.shape import Reshape, Slice
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing
-from pullback.tracer.tensor_arithmetic import common_shape, fit
-from pullback.tracer.tensor_base import TensorBase, record, take_view, write_recorded
+from pullback.tracer.tensor_arithmetic import common_shape, constant, fit
+from pullback.tracer.tensor_base import TensorBase, Unseen, record, take_view, write_recorded
 from pullback.tracer.tensor_shape import axis_of, select, unsqueeze, window
 
 
@@ -253,10 +253,10 @@ def masked_select(input: Any, mask: Any) -> Any:
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     """`value` where a mask holds, else the input."""
-    number = value.item() if isinstance(value, TensorBase) else value
+    number = value.value if isinstance(value, TensorBase) else constant(value, input.dtype_)
+    return record("MaskedFillBackward0", _filled, Unseen(mask.value), input, Unseen(number))
 
-    def rule(b: Builder, x: Value) -> Value:
-        chosen = fit(b, mask.value, dtypes.boolean, x.type.shape)
-        return b.value(Select(), chosen, fit(b, number, x.type.dtype, x.type.shape), x)
 
-    return record("MaskedFillBackward0", rule, input)
+def _filled(b: Builder, mask: Value, x: Value, value: Value) -> Value:
+    kind = x.type
+    return b.value(Select(), fit(b, mask, dtypes.boolean, kind.shape), fit(b, value, kind.dtype, kind.shape), x)
