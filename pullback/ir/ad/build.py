@@ -109,6 +109,11 @@ class DerivativeBuilder(Builder):
         ]
 
 
+def is_window(part: Value) -> bool:
+    """Whether a contribution is zeros but for windows that can be added in place."""
+    return part.owner is not None and (isinstance(part.owner.op, Assemble) or _added_to_zeros(part) is not None)
+
+
 def _added_to_zeros(value: Value) -> list[tuple[Value, ...]] | None:
     """The windows and starts of a chain of dynamic_add that begins with zeros; None for anything else."""
     chain: list[tuple[Value, ...]] = []
