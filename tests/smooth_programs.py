@@ -275,6 +275,23 @@ FILL = program("fill(%x: f64[], %c: f64[8], %n: i64[]) -> (f64[8])", """
   } : f64[8]
 """, "%r")
 
+OSCILLATOR = program("oscillator(%x: f64[], %v: f64[], %k: f64[], %n: i64[]) -> (f64[], f64[])", """
+  %p, %q = for %i0, %n, %i1, %x, %v {saved = ()} { ^(%i: i64[], %a: f64[], %b: f64[])
+    %step = mul %h, %b : f64[]
+    %a2 = add %a, %step : f64[]
+    %ka = mul %k, %a2 : f64[]
+    %bb = mul %b, %b : f64[]
+    %drag = mul %bb, %b : f64[]
+    %force = add %ka, %drag : f64[]
+    %change = mul %force, %h : f64[]
+    %b2 = sub %b, %change : f64[]
+    %calm = less %b2, %z : bool[]
+    %b3 = select %calm, %z, %b2 : f64[]
+    %b4 = div %b3, %k : f64[]
+    yield %a2, %b4
+  } : f64[], f64[]
+""", "%p, %q")
+
 RECURRENT = program("recurrent(%w: f64[3, 3], %u: f64[3], %h0: f64[3], %n: i64[]) -> (f64[3])", """
   %r = for %i0, %n, %i1, %h0 {saved = ()} { ^(%i: i64[], %a: f64[3])
     %column = reshape %a {dims = (3, 1)} : f64[3, 1]

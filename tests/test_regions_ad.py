@@ -14,6 +14,7 @@ from smooth_programs import (
     LINEAR_WHILE,
     NESTED,
     NEWTON,
+    OSCILLATOR,
     PRODUCT,
     RECURRENT,
     RUNGE_KUTTA,
@@ -56,6 +57,7 @@ CASES: list[tuple[str, str, Sequence[Array | float]]] = [
     *(("fill", FILL, (0.7, normal(8), count(trips))) for trips in (0, 2, 8)),
     ("linear", LINEAR_WHILE, (0.7, 0.3)),
     *(("recurrent", RECURRENT, (normal(3, 3), normal(3), normal(3), count(trips))) for trips in (0, 1, 4)),
+    *(("oscillator", OSCILLATOR, (0.3, 0.9, 1.7, count(trips))) for trips in (0, 1, 3)),
     *(("exchange", EXCHANGE, (0.7, 1.3, -0.4, count(trips))) for trips in (0, 1, 4)),
     *(
         ("strides", STRIDES, (0.7, count(start), count(stop), count(step)))
@@ -113,6 +115,16 @@ def test_an_iteration_waits_for_one_multiplication() -> None:
         for operation in body.operations:
             if any(operand in dependent for operand in operation.operands):
                 assert operation.op.name == "add" and operation.result in body.yields[1:]
+
+
+def test_two_cotangents_have_slopes_by_each_other() -> None:
+    body = loops(simplified_adjoint(OSCILLATOR, [0, 1, 2]))[-1].regions[0]
+    depths = dict.fromkeys(body.arguments[3:5], 0)
+    for operation in body.operations:
+        known = [depths[operand] for operand in operation.operands if operand in depths]
+        if known:
+            depths[operation.result] = 1 + max(known)
+    assert max(depths[value] for value in body.yields) <= 3
 
 
 def test_factored_cotangents_that_branches_zero_meet_no_pole() -> None:

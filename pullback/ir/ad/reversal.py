@@ -95,8 +95,7 @@ def reverse_loop(d: DerivativeBuilder, adjoint: Adjoint, initial: Sequence[Value
     bars = (*adjoint.bars.values(), *(after for _, after in sums))
     region.yields = (*bars, *(value for _, record in adjoint.read for value in record))
     prune(region)
-    if len(adjoint.arguments) == 1:
-        factor(d, region, next(iter(adjoint.arguments.values())), 0)
+    factor(d, region, list(adjoint.arguments.values()), range(len(adjoint.arguments)))
     counters = {counter.value: counter for counter in _counters(parts)}
     written = [(tape, list(record)) for tape, record in zip(parts.tapes, parts.records, strict=True)]
     plan = choose(parts.body, region, [*counters, *(value for _, record in written for value in record)])
