@@ -103,7 +103,8 @@ def compile_function(function: Function, call: CallSpec | None = None) -> Execut
     program = emit(optimized, call)
     emitted = time.perf_counter()
     exports = [name for name in (BODY, ENTRY) if name in program.module.functions]
-    code = link(str(program.module), {**program.symbols, **abi.symbols()}, exports)
+    symbols = {**program.symbols, **abi.symbols()}
+    code = link(str(program.module), symbols, exports, simplified=[BODY])
     linked = time.perf_counter()
     seconds = {"simplify": simplified - started, "emit": emitted - simplified, "native": linked - emitted}
     return Executable(function, optimized, program, code, seconds)

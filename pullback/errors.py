@@ -57,6 +57,10 @@ class OutOfBoundsError(PullbackError, IndexError):
     """An index beyond the end of its axis."""
 
 
+class OutOfMemoryError(PullbackError, MemoryError):
+    """Native code asked the system for memory and got none."""
+
+
 class ParseError(PullbackError, ValueError):
     """Text that is not the IR's."""
 

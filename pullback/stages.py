@@ -20,7 +20,7 @@ from pullback.page import page
 from pullback.tracer.trace import Trace
 
 STAGES = ("trace", "adjoint", "optimized", "kernels", "llvm", "asm")
-_KERNEL_LABEL = re.compile(r"^_?kernel(\d+):")
+_LABEL = re.compile(r"^_?(body|kernel\d+):")
 
 
 @dataclass
@@ -58,14 +58,15 @@ class Stages:
 
     @property
     def asm(self) -> str:
-        """The machine's assembly, above each kernel the lines that it comes from."""
+        """The machine's assembly, above each function the kernels that stand in it and the lines they come from."""
         mark = _assembly_comment()
         names = buffer_names(self.program, self.optimized)
         lines = []
         for line in compile_assembly(str(self.program.module)).split("\n"):
-            if found := _KERNEL_LABEL.match(line):
-                number = int(found.group(1))
-                kernel = self.program.kernels[number]
+            found = _LABEL.match(line)
+            for number, kernel in enumerate(self.program.kernels):
+                if found is None or kernel.function != found.group(1):
+                    continue
                 lines.append(f"{mark} {_kernel_head(number, kernel, names)}")
                 lines += [f"{mark} {comment}" for comment in _source_comments(kernel.operations)]
             lines.append(line)

@@ -43,7 +43,7 @@ def test_stages_are_what_they_say() -> None:
         assert print_function(parse_function(text), source_comments=True) == text
     assert lowered.kernels.startswith("arena: ")
     assert re.search(r"^kernel0 .*\(.*%w: f64\[3\].*\)$", lowered.kernels, re.MULTILINE)
-    assert "define internal i64 @kernel0(" in lowered.llvm and "@entry(" in lowered.llvm
+    assert "define i64 @body(" in lowered.llvm and "@entry(" in lowered.llvm
     assert re.search(r"^# kernel0 |^// kernel0 ", lowered.asm, re.MULTILINE)
 
 

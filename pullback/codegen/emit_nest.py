@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import cast
 
 from pullback.codegen.index_map import IndexMap
@@ -22,13 +23,30 @@ from pullback.ir.ops.scalar import Scalar
 
 def vector_lanes(nest: Nest) -> int:
     """Lanes of the main loop: 64 bytes of the widest float that is computed with, the same on every host."""
-    values = [*nest.reads, *nest.constants, *(operation.result for operation in nest.operations)]
+    values = [*nest.reads, *nest.constants, *nest.scalars, *(operation.result for operation in nest.operations)]
     return 16 if any(value.type.dtype == f32 for value in values) else FLOAT_LANES
 
 
-def emit_nest(function: FunctionText, nest: Nest, pointers: Mapping[Value, str]) -> None:
-    """Emit the whole nest at the function's current place; `pointers` name the buffers."""
-    emitter = _Emitter(function, nest, pointers)
+STRAIGHT_BODIES = 8
+"""A nest of at most so many bodies may be emitted without loops."""
+
+
+def body_count(nest: Nest) -> int:
+    """How often the innermost body is run."""
+    if not nest.shape:
+        return 1
+    return prod(nest.shape[:-1]) * -(-nest.shape[-1] // vector_lanes(nest))
+
+
+def emit_nest(
+    function: FunctionText, nest: Nest, pointers: Mapping[Value, str], scalars: Mapping[Value, Scalar], *,
+    straight: bool = False,
+) -> None:  # fmt: skip
+    """Emit the whole nest at the function's current place; `pointers` name the buffers, `scalars` what is in registers.
+
+    A `straight` nest that is small enough is emitted without loops, every address a constant distance from a buffer's.
+    """
+    emitter = _Emitter(function, nest, pointers, scalars, straight and body_count(nest) <= STRAIGHT_BODIES)
     emitter.fill()
     if 0 not in nest.shape:
         emitter.axis(0, {})
@@ -39,6 +57,8 @@ class _Emitter:
     function: FunctionText
     nest: Nest
     pointers: Mapping[Value, str]
+    scalars: Mapping[Value, Scalar]
+    straight: bool
     lanes: int = field(init=False)
     slots: dict[Value, str] = field(default_factory=dict)
     """Stack slots of the row accumulators between rows."""
@@ -53,9 +73,7 @@ class _Emitter:
         empty = 0 in self.nest.shape
         for reduced in self.nest.reductions:
             if reduced.row_axes:
-                self.slots[reduced.target.buffer] = self.function.let(
-                    f"alloca {accumulator(reduced, self.lanes).type}, align 64"
-                )
+                self.slots[reduced.target.buffer] = self.function.alloca(accumulator(reduced, self.lanes).type, 64)
             if empty or reduced.is_repeated:
                 kind = accumulator(reduced, self.lanes)
                 text = kind.over_nothing if empty else kind.memory_identity
@@ -67,16 +85,10 @@ class _Emitter:
     def place(self, pointer: str, dtype: DType, map: IndexMap, indices: Mapping[int, str]) -> str:
         """A pointer to the element at the given indices (axes left out are at 0)."""
         f = self.function
-        total: str | None = str(map.offset) if map.offset else None
+        total = str(map.offset)
         for axis, index in indices.items():
-            stride = map.strides[axis]
-            if stride == 0:
-                continue
-            part = index if stride == 1 else f.let(f"mul i64 {index}, {stride}")
-            total = part if total is None else f.let(f"add i64 {total}, {part}")
-        if total is None:
-            return pointer
-        return f.let(f"getelementptr {memory_type(dtype, 1)}, ptr {pointer}, i64 {total}")
+            total = f.plus(total, f.times(index, map.strides[axis]))
+        return f.moved(pointer, memory_type(dtype, 1), total)
 
     # Loops
 
@@ -92,6 +104,9 @@ class _Emitter:
             self.row_body(1, None, indices, {}, {})
         elif axis == rank - 1:
             self.row(axis, indices)
+        elif self.straight:
+            for index in range(nest.shape[axis]):
+                self.axis(axis + 1, {**indices, axis: str(index)})
         else:
             count_loop(f, nest.shape[axis], lambda index: self.axis(axis + 1, {**indices, axis: index}))
         for reduced in beginning:
@@ -121,8 +136,9 @@ class _Emitter:
         current = {
             buffer: f.let(f"load {kind.type}, ptr {self.slots[buffer]}, align 64") for buffer, kind in kinds.items()
         }
-        if main == self.lanes:
-            current = self.row_body(self.lanes, "0", indices, fixed, current)
+        if main == self.lanes or self.straight:
+            for start in range(0, main, self.lanes):
+                current = self.row_body(self.lanes, str(start), indices, fixed, current)
         elif main:
             current = self.vector_loop(axis, main, indices, fixed, current, kinds)
         if size > main:
@@ -180,6 +196,8 @@ class _Emitter:
         values: dict[Value, Scalar] = {}
         for value, op in nest.constants.items():
             values[value] = s.constant(op.dtype, op.value)
+        for value, scalar in nest.scalars.items():
+            values[value] = splat(f, self.scalars[scalar], lanes)
         for value, map in nest.counters.items():
             values[value] = self.count(s, map, here, value.type.dtype)
         for value, access in nest.reads.items():
@@ -221,9 +239,7 @@ class _Emitter:
         f = self.function
         total = str(map.offset)
         for axis, index in here.items():
-            if map.strides[axis]:
-                part = f.let(f"mul i64 {index}, {map.strides[axis]}")
-                total = f.let(f"add i64 {total}, {part}")
+            total = f.plus(total, f.times(index, map.strides[axis]))
         start = splat(f, Scalar(total, i64), s.lanes)
         step = map.strides[-1] if map.strides else 0
         if s.lanes > 1 and step:
@@ -278,7 +294,7 @@ def step(f: FunctionText, pointer: str, dtype: DType, elements: int) -> str:
     """A pointer moved by a constant number of elements."""
     if elements == 0:
         return pointer
-    return f.let(f"getelementptr {memory_type(dtype, 1)}, ptr {pointer}, i64 {elements}")
+    return f.moved(pointer, memory_type(dtype, 1), str(elements))
 
 
 def count_loop(f: FunctionText, count: int, body: Callable[[str], None]) -> None:
@@ -303,11 +319,14 @@ def fill_memory(f: FunctionText, pointer: str, count: int, dtype: DType, text: s
     lanes = 16
 
     def vectors(index: str) -> None:
-        offset = f.let(f"mul i64 {index}, {lanes}")
-        place = f.let(f"getelementptr {kind}, ptr {pointer}, i64 {offset}")
+        offset = f.times(index, lanes)
+        place = f.moved(pointer, kind, offset)
         f.emit(f"store <{lanes} x {kind}> splat ({kind} {text}), ptr {place}, align {dtype.itemsize}")
 
-    if count >= lanes:
+    if lanes <= count < STRAIGHT_BODIES * lanes:
+        for index in range(count // lanes):
+            vectors(str(index))
+    elif count >= lanes:
         count_loop(f, count // lanes, vectors)
     for element in range(count - count % lanes, count):
         f.emit(f"store {kind} {text}, ptr {step(f, pointer, dtype, element)}, align {dtype.itemsize}")

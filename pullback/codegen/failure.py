@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pullback.errors import ArgumentValueError, OutOfBoundsError, PullbackError
+from pullback.errors import ArgumentValueError, OutOfBoundsError, OutOfMemoryError, PullbackError
 from pullback.ir.core import Operation
 from pullback.ir.ops.contraction import ScatterAdd
 from pullback.ir.ops.control import For
@@ -33,6 +33,17 @@ class Failure:
             case _:
                 error = _out_of_rows(number, dim)
         return OutOfBoundsError(error.message, location=operation.location, help=error.help)
+
+
+@dataclass(frozen=True)
+class OutOfMemory(Failure):
+    """The memory for the records of a loop does not grow any more."""
+
+    def error(self, number: int) -> PullbackError:
+        return OutOfMemoryError(
+            "there is no memory for what the derivative of this loop must keep", location=self.operation.location,
+            help="make fewer iterations, or differentiate in parts",
+        )  # fmt: skip
 
 
 def _out_of_rows(index: int, size: int) -> OutOfBoundsError:

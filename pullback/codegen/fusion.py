@@ -1,22 +1,45 @@
-"""A function in, fusion groups out: which operations share one loop nest, and which values need memory.
+"""A function in, the steps of its regions out: which operations share one loop nest, and where each value lives.
 
-Every operation has a depth: one more than the deepest memory it reads. Elementwise operations and reductions of one
-iteration space at one depth become one group; groups of equal depth never depend on each other, so no cycle can
-arise. View ops (broadcast, transpose, slice, reshape) cost nothing: they become index maps on their operand's memory.
+Every operation has a depth: one more than the deepest memory it reads. Single elements are computed in registers,
+everything of one depth before the loop nests of that depth. Elementwise operations and reductions of one iteration
+space at one depth become one group; groups of equal depth never depend on each other, so no cycle can arise. View ops
+(broadcast, transpose, slice, reshape) cost nothing: they become index maps on their operand's memory. An operation
+with regions is one step; its regions are planned by themselves, what they read from outside being in memory by then.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar
+from collections.abc import Sequence
 
 from pullback.codegen.index_map import IndexMap, squeeze
-from pullback.dtypes import ALL, DType
-from pullback.ir.core import Function, Operation, Value
+from pullback.codegen.liveness import Outside, outside
+from pullback.codegen.places import (
+    Compute,
+    Constant,
+    Copy,
+    Group,
+    Load,
+    Memory,
+    Opaque,
+    Place,
+    Point,
+    Push,
+    RegionPlan,
+    Register,
+    ScalarRun,
+    Step,
+    Structured,
+    Uniform,
+    View,
+    is_scalar,
+)  # fmt: skip
+from pullback.ir.core import Function, Op, Operation, Region, Value
 from pullback.ir.ops.base import Elementwise
+from pullback.ir.ops.contraction import Gather
+from pullback.ir.ops.control import Call, Control, EmptyTape, For, If, Replay, While
 from pullback.ir.ops.creation import Full, Iota
 from pullback.ir.ops.reduction import Broadcast, Reduction
-from pullback.ir.ops.scalar import Scalar, ScalarBuilder
 from pullback.ir.ops.shape import Reshape, Slice, Transpose
+from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
 from pullback.ir.types import Shape
 
 VIEWS = (Broadcast, Reshape, Slice, Transpose)
@@ -24,153 +47,113 @@ MAX_GROUP = 2000
 """Operations in one loop body: beyond, register pressure and compile time grow for nothing."""
 
 
-@dataclass(frozen=True)
-class Copy(Elementwise):
-    """Its operand, in memory of its own. Codegen inserts it; it is in no IR text."""
-
-    name: ClassVar[str] = "copy"
-    dtypes: ClassVar[tuple[DType, ...]] = ALL
-
-    def lower(self, s: ScalarBuilder, *operands: Scalar) -> Scalar:
-        return operands[0]
+def plan(function: Function) -> RegionPlan:
+    """Decide steps and places for a function and all its regions."""
+    planner = _Planner(outside(function.body), {}, function.body)
+    for value in function.body.arguments:
+        planner.places[value] = Register(-1) if is_scalar(value.type) else Memory(-1)
+    planner.take(function.body.operations)
+    return planner.finish_function()
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """A value in memory of its own, written at `depth`; arguments are there from the start (depth -1)."""
+class _Planner:
+    """Plans one region; `aliases` are shared with the planners of all other regions of the function."""
 
-    depth: int
+    def __init__(self, around: Outside, aliases: dict[Value, Value], region: Region) -> None:
+        self.around = around
+        self.aliases = aliases
+        self.region = region
+        self.places: dict[Value, Place] = {}
+        self.steps: list[Step] = []
+        self.runs: dict[int, ScalarRun] = {}
+        self.open: dict[tuple[int, Shape], Group] = {}
 
+    # What a finished region is
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """A value that is an index map on the memory of `base`."""
+    def finish(self, results: dict[Value, int] | None = None) -> RegionPlan:
+        """The plan, its steps in order: by depth, registers first, then as they were made."""
+        steps: list[Step] = [*self.runs.values(), *self.steps]
+        steps.sort(key=lambda step: step.depth)
+        yields = tuple(self.resolve(value) for value in self.region.yields)
+        return RegionPlan(self.region, steps, self.places, self.aliases, yields, results or {})
 
-    base: Value
-    map: IndexMap
-    depth: int
+    def finish_function(self) -> RegionPlan:
+        """Give every array result memory of its own."""
+        results: dict[Value, int] = {}
+        yields = []
+        for index, output in enumerate(self.region.yields):
+            value = self.resolve(output)
+            if not is_scalar(value.type):
+                if not self.is_own(value) or value in results:
+                    value = self.copy(value)
+                self.to_memory(value)
+                results[value] = index
+            yields.append(value)
+        made = self.finish(results)
+        made.yields = tuple(yields)
+        return made
 
+    def finish_region(self, carried: Sequence[Value], records: int, pushes: bool) -> RegionPlan:
+        """Make what the region yields ready to be moved to where it goes.
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A value computed element by element inside a group."""
+        `carried` are the arguments that the yields replace (for branches, none); the last `records` yields go on a
+        tape, early where nothing inside the region pushes (`pushes`) and so the tape's memory stays where it is.
+        """
+        yields = []
+        state = len(self.region.yields) - records
+        for index, output in enumerate(self.region.yields):
+            value = self.resolve(output)
+            yields.append(value)
+            if is_scalar(value.type):
+                continue
+            self.to_memory(value)
+            if index >= state:
+                if not pushes and not self.is_own(value):
+                    self.steps.append(Push(self.ready(value), value, index - state))
+                continue
+            place = self.places[value]
+            match place:
+                case Memory(-1):
+                    moves = value in carried and carried[index] is not value
+                case View(base, _, depth):
+                    moves = base in carried or (depth < 0 and not carried)
+                case _:
+                    moves = False
+            if moves:
+                # Another one's old value: it may be overwritten before this one is moved.
+                yields[-1] = self.copy(value)
+        made = self.finish()
+        made.yields = tuple(yields)
+        return made
 
-    group: Group
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """A full or iota: computed anew wherever it is used."""
-
-    op: Full | Iota
-
-
-Place = Memory | View | Point | Constant
-
-
-@dataclass(eq=False)
-class Group:
-    """One kernel: a loop nest over `shape` (axes of size 1 dropped), or one operation with a lowering of its own.
-
-    `stores` are the values it writes to their own memory; `operands` what an opaque operation reads, all contiguous.
-    """
-
-    depth: int
-    shape: Shape
-    operations: list[Operation] = field(default_factory=list)
-    stores: dict[Value, None] = field(default_factory=dict)
-    opaque: bool = False
-    operands: tuple[Value, ...] = ()
-
-
-@dataclass(eq=False)
-class FusionPlan:
-    """Groups in running order and where each value lives.
-
-    `aliases` name the value that another one is, element by element; `results` are the values whose memory is a
-    numbered result of the function.
-    """
-
-    groups: list[Group]
-    places: dict[Value, Place]
-    aliases: dict[Value, Value]
-    results: dict[Value, int]
+    # Values
 
     def resolve(self, value: Value) -> Value:
         return self.aliases.get(value, value)
 
-    def memory_of(self, value: Value) -> tuple[Value, IndexMap] | None:
-        """The value whose memory holds `value`, and its map there; None for what is only computed."""
-        match self.places[value]:
-            case View(base, map, _):
-                return base, map
-            case Constant():
-                return None
-            case Point(group) if value not in group.stores:
-                return None
-        return value, IndexMap.whole(value.type.shape)
+    def is_own(self, value: Value) -> bool:
+        """Whether a value has memory of its own that this region writes."""
+        place = self.places[value]
+        return isinstance(place, Point) or (isinstance(place, Memory) and place.depth >= 0)
 
-
-class _Planner:
-    def __init__(self, function: Function) -> None:
-        self.places: dict[Value, Place] = {value: Memory(-1) for value in function.body.arguments}
-        self.aliases: dict[Value, Value] = {}
-        self.groups: list[Group] = []
-        self.open: dict[tuple[int, Shape], Group] = {}
-
-    def finish(self, yields: tuple[Value, ...]) -> FusionPlan:
-        """Give every result memory of its own and put the groups in order."""
-        results: dict[Value, int] = {}
-        for index, output in enumerate(yields):
-            value = self.aliases.get(output, output)
-            place = self.places[value]
-            own = isinstance(place, Point) or (isinstance(place, Memory) and place.depth >= 0)
-            if not own or value in results:
-                value = self.copy(value)
-            self.to_memory(value)
-            results[value] = index
-        self.groups.sort(key=lambda group: group.depth)
-        return FusionPlan(self.groups, self.places, self.aliases, results)
-
-    def available(self, value: Value) -> int:
-        """The depth of the group that writes `value`; -1 where it is there from the start."""
-        match self.places[value]:
+    def ready(self, value: Value) -> int:
+        """The depth from which on a value can be read, from memory or registers."""
+        match self.places[self.resolve(value)]:
+            case Register(depth) | Uniform(_, depth):
+                return max(depth, 0)
             case Memory(depth) | View(_, _, depth):
-                return depth
+                return depth + 1
             case Point(group):
-                return group.depth
+                return group.depth + 1
             case Constant():
-                return -1
+                return 0
 
-    def group(self, depth: int, shape: Shape) -> Group:
-        """The open group of a depth and iteration space."""
-        group = self.open.get((depth, shape))
-        if group is None or len(group.operations) >= MAX_GROUP:
-            group = self.open[depth, shape] = Group(depth, shape)
-            self.groups.append(group)
-        return group
-
-    def join(self, operation: Operation, shape: Shape) -> Group:
-        """Put an elementwise operation or reduction into the earliest group that can hold it."""
-        depth = 0
-        operands = [self.aliases.get(operand, operand) for operand in operation.operands]
-        for operand in operands:
-            place = self.places[operand]
-            match place:
-                case Point(group):
-                    joins = self.open.get((group.depth, shape)) is group and len(group.operations) < MAX_GROUP
-                    depth = max(depth, group.depth if joins else group.depth + 1)
-                case Constant():
-                    pass
-                case _:
-                    depth = max(depth, place.depth + 1)
-        group = self.group(depth, shape)
-        for operand in operands:
-            place = self.places[operand]
-            if isinstance(place, Point) and place.group is not group:
-                self.to_memory(operand)
-        group.operations.append(operation)
-        return group
+    def to_memory(self, value: Value) -> None:
+        """Have a value that a group computes written by it."""
+        value = self.resolve(value)
+        place = self.places[value]
+        if isinstance(place, Point):
+            place.group.stores[value] = None
 
     def copy(self, value: Value) -> Value:
         """A new value that is a copy of `value` in memory of its own."""
@@ -180,23 +163,133 @@ class _Planner:
         self.to_memory(result)
         return result
 
-    def to_memory(self, value: Value) -> None:
-        """Have a value that a group computes written by it."""
-        place = self.places[value]
-        if isinstance(place, Point):
-            place.group.stores[value] = None
-
-    def contiguous(self, value: Value) -> Value:
-        """`value`, or a copy of it, that lies in memory in C order."""
-        value = self.aliases.get(value, value)
-        place = self.places[value]
-        if isinstance(place, Constant) or (isinstance(place, View) and not place.map.is_contiguous):
+    def in_memory(self, value: Value) -> Value:
+        """`value`, or a copy of it, that lies in memory in some order."""
+        place = self.places[self.resolve(value)]
+        if isinstance(place, Constant | Uniform):
             return self.copy(value)
         self.to_memory(value)
         return value
 
+    def contiguous(self, value: Value) -> Value:
+        """`value`, or a copy of it, that lies in memory in C order, or in registers."""
+        if is_scalar(value.type):
+            return value
+        value = self.in_memory(value)
+        place = self.places[self.resolve(value)]
+        return self.copy(value) if isinstance(place, View) and not place.map.is_contiguous else value
+
+    # Steps
+
+    def run(self, depth: int) -> ScalarRun:
+        """What happens in registers at a depth."""
+        found = self.runs.get(depth)
+        if found is None:
+            found = self.runs[depth] = ScalarRun(depth)
+        return found
+
+    def group(self, depth: int, shape: Shape) -> Group:
+        """The open group of a depth and iteration space."""
+        group = self.open.get((depth, shape))
+        if group is None or len(group.operations) >= MAX_GROUP:
+            group = self.open[depth, shape] = Group(depth, shape)
+            self.steps.append(group)
+        return group
+
+    def join(self, operation: Operation, shape: Shape) -> Group:
+        """Put an elementwise operation or reduction into the earliest group that can hold it."""
+        depth = 0
+        operands = [self.resolve(operand) for operand in operation.operands]
+        for operand in operands:
+            place = self.places[operand]
+            if isinstance(place, Point):
+                group = place.group
+                joins = self.open.get((group.depth, shape)) is group and len(group.operations) < MAX_GROUP
+                depth = max(depth, group.depth if joins else group.depth + 1)
+            else:
+                depth = max(depth, self.ready(operand))
+        group = self.group(depth, shape)
+        for operand in operands:
+            place = self.places[operand]
+            if isinstance(place, Point) and place.group is not group:
+                self.to_memory(operand)
+        group.operations.append(operation)
+        return group
+
+    def take(self, operations: Sequence[Operation]) -> None:
+        """Plan operations in order."""
+        for operation in operations:
+            if len(operation.results) == 1 and is_scalar(operation.result.type) and self.place_scalar(operation):
+                continue
+            self.place(operation)
+
+    def place_scalar(self, operation: Operation) -> bool:
+        """Plan an operation whose result stays in registers, if it is one that gives it there; whether it is."""
+        result, op = operation.result, operation.op
+        match op:
+            case Full():
+                self.places[result] = Constant(op)
+            case Iota():
+                self.places[result] = Constant(Full(0, op.dtype, op.dims))
+            case EmptyTape() | Elementwise():
+                self.in_registers(operation, operation.operands)
+            case DynamicSlice() | Gather():
+                whole, *starts = operation.operands
+                self.in_registers(operation, (whole if is_scalar(whole.type) else self.in_memory(whole), *starts))
+            case Reduction() if is_scalar(operation.operands[0].type):
+                self.alias(result, operation.operands[0])
+            case Broadcast() | Reshape() | Slice() | Transpose():
+                self.element(operation, op)
+            case _:
+                return False
+        return True
+
+    def in_registers(self, operation: Operation, operands: Sequence[Value]) -> None:
+        """An operation in registers."""
+        depth = max((self.ready(operand) for operand in operands), default=0)
+        self.places[operation.result] = Register(depth)
+        self.run(depth).items.append(Compute(operation, tuple(operands)))
+
+    def alias(self, value: Value, other: Value) -> None:
+        """Have `value` stand for `other`, which has the same elements."""
+        other = self.resolve(other)
+        self.aliases[value] = other
+        self.places[value] = self.places[other]
+
+    def element(self, operation: Operation, op: Broadcast | Reshape | Slice | Transpose) -> None:
+        """A view of one element."""
+        operand, result = self.resolve(operation.operands[0]), operation.result
+        place = self.places[operand]
+        if is_scalar(operand.type):
+            self.alias(result, operand)
+            return
+        moved = self.moved(operation, place, op)
+        if isinstance(place, Uniform):
+            self.alias(result, place.scalar)
+        elif isinstance(place, Constant) and isinstance(place.op, Full):
+            self.places[result] = Constant(Full(place.op.value, place.op.dtype, result.type.dims))
+        elif moved is None or isinstance(place, Constant):
+            self.copy_first(operation, op)
+        else:
+            self.to_memory(operand)
+            depth = self.ready(operand)
+            self.places[result] = Register(depth)
+            base = place.base if isinstance(place, View) else operand
+            self.run(depth).items.append(Load(result, base, moved))
+
+    def copy_first(self, operation: Operation, op: Broadcast | Reshape | Slice | Transpose) -> None:
+        """A view of a copy of the operand, where none of the operand itself can be."""
+        copied = self.copy(operation.operands[0])
+        view = Operation(op, (copied,), (operation.result.type,))
+        if is_scalar(operation.result.type):
+            self.element(view, op)
+        else:
+            self.view(view, op)
+        self.places[operation.result] = self.places[view.result]
+        self.aliases[operation.result] = self.resolve(view.result)
+
     def place(self, operation: Operation) -> None:
-        """Decide where an operation's results live."""
+        """Plan an operation with an array for a result, or with a lowering of its own."""
         op = operation.op
         match op:
             case Full() | Iota():
@@ -205,49 +298,137 @@ class _Planner:
                 self.places[operation.result] = Point(self.join(operation, squeeze(operation.result.type.shape)))
             case Reduction() if squeeze(operation.operands[0].type.shape) != squeeze(operation.result.type.shape):
                 group = self.join(operation, squeeze(operation.operands[0].type.shape))
-                self.places[operation.result] = Memory(group.depth)
+                scalar = is_scalar(operation.result.type)
+                self.places[operation.result] = Register(group.depth + 1) if scalar else Memory(group.depth)
             case Reduction():
                 # Nothing but axes of size 1 goes: a reshape.
                 self.view(operation, Reshape(operation.result.type.dims))
             case Broadcast() | Reshape() | Slice() | Transpose():
                 self.view(operation, op)
+            case Control():
+                self.structured(operation)
+            case DynamicSlice():
+                self.opaque(operation, (self.in_memory(operation.operands[0]), *operation.operands[1:]))
+            case DynamicUpdate() | DynamicAdd():
+                for operand in operation.operands[:2]:
+                    self.to_memory(operand)
+                self.opaque(operation, operation.operands)
             case _:
-                operands = tuple(self.contiguous(operand) for operand in operation.operands)
-                depth = 1 + max((self.available(operand) for operand in operands), default=-1)
-                self.groups.append(Group(depth, (), [operation], opaque=True, operands=operands))
-                for result in operation.results:
-                    self.places[result] = Memory(depth)
+                self.opaque(operation, [self.contiguous(operand) for operand in operation.operands])
+
+    def opaque(self, operation: Operation, operands: Sequence[Value]) -> None:
+        """One operation, one step."""
+        depth = max((self.ready(operand) for operand in operands), default=0)
+        self.steps.append(Opaque(depth, operation, tuple(operands)))
+        self.give(operation, depth)
+
+    def give(self, operation: Operation, depth: int) -> None:
+        """Say where the results of a step are."""
+        for result in operation.results:
+            self.places[result] = Register(depth + 1) if is_scalar(result.type) else Memory(depth)
 
     def view(self, operation: Operation, op: Broadcast | Reshape | Slice | Transpose) -> None:
         """Make a view op's result an alias, a constant, or an index map on memory."""
-        operand, result = self.aliases.get(operation.operands[0], operation.operands[0]), operation.result
+        operand, result = self.resolve(operation.operands[0]), operation.result
         place = self.places[operand]
-        if isinstance(place, Constant) and isinstance(place.op, Full):
-            self.places[result] = Constant(Full(place.op.value, place.op.dtype, result.type.dims))
-            return
+        match place:
+            case Register(depth):
+                self.places[result] = Uniform(operand, depth)
+                return
+            case Uniform():
+                self.places[result] = place
+                return
+            case Constant(Full(value, dtype, _)):
+                self.places[result] = Constant(Full(value, dtype, result.type.dims))
+                return
+            case Constant():
+                self.copy_first(operation, op)
+                return
         same_points = squeeze(operand.type.shape) == squeeze(result.type.shape)
         if isinstance(place, Point) and isinstance(op, Reshape) and same_points:
-            self.aliases[result] = operand
+            self.alias(result, operand)
             return
-        if isinstance(place, Constant):
-            operand = self.copy(operand)
-        self.to_memory(operand)
-        # What stands for the operand may have other axes of size 1 than the operand itself.
-        shape = operation.operands[0].type.shape
-        map = place.map if isinstance(place, View) else IndexMap.whole(operand.type.shape)
-        aliased = map.through(Reshape(shape))
-        moved = None if aliased is None else aliased.through(op)
+        moved = self.moved(operation, place, op)
         if moved is None:
-            operand = self.copy(operand)
-            moved = IndexMap.whole(shape).through(op)
-            assert moved is not None
-        base = self.places[operand]
-        self.places[result] = View(base.base if isinstance(base, View) else operand, moved, self.available(operand))
+            self.copy_first(operation, op)
+            return
+        self.to_memory(operand)
+        base = place.base if isinstance(place, View) else operand
+        self.places[result] = View(base, moved, self.ready(operand) - 1)
 
+    def moved(self, operation: Operation, place: Place, op: Op) -> IndexMap | None:
+        """Where a view of its operand's memory lies in it; None where that is no index map."""
+        map = place.map if isinstance(place, View) else IndexMap.whole(self.resolve(operation.operands[0]).type.shape)
+        # What stands for the operand may have other axes of size 1 than the operand itself.
+        aliased = map.through(Reshape(operation.operands[0].type.dims))
+        return None if aliased is None else aliased.through(op)
 
-def plan(function: Function) -> FusionPlan:
-    """Decide groups and places for a function without regions."""
-    planner = _Planner(function)
-    for operation in function.body.operations:
-        planner.place(operation)
-    return planner.finish(function.body.yields)
+    # Operations with regions
+
+    def structured(self, operation: Operation) -> None:
+        """Plan the regions; whatever array they read from outside is written to memory."""
+        operands = tuple(self.resolve(operand) for operand in operation.operands)
+        around = (value for region in operation.regions for value in self.around.free[region])
+        free = tuple(dict.fromkeys(self.resolve(value) for value in around))
+        for value in (*operands, *free):
+            self.to_memory(value)
+        depth = max((self.ready(value) for value in (*operands, *free)), default=0)
+        plans = self.regions(operation, operands)
+        self.steps.append(Structured(depth, operation, operands, free, plans))
+        self.give(operation, depth)
+
+    def regions(self, operation: Operation, operands: tuple[Value, ...]) -> list[RegionPlan]:
+        op, regions = operation.op, operation.regions
+        match op:
+            case If():
+                return [self.inner(region, dict(zip(region.arguments, operands[1:], strict=True)), [])
+                        for region in regions]  # fmt: skip
+            case Call():
+                return [self.inner(regions[0], dict(zip(regions[0].arguments, operands, strict=True)), [])]
+            case While():
+                # The condition sees the state that the body is about to replace.
+                state = regions[1].arguments
+                condition = self.inner(regions[0], dict(zip(regions[0].arguments, state, strict=True)), state)
+                return [condition, self.inner(regions[1], {}, state, sum(op.saved))]
+            case For():
+                return [self.inner(regions[0], {}, regions[0].arguments[1:], sum(op.saved))]
+            case Replay():
+                count = len(regions[0].arguments) - (len(operands) - op.tapes)
+                return [self.inner(regions[0], {}, regions[0].arguments[count:], sum(op.saved))]
+        raise TypeError(f"{op.name} has no regions to plan")
+
+    def inner(
+        self, region: Region, passed: dict[Value, Value], carried: Sequence[Value], records: int = 0
+    ) -> RegionPlan:
+        """The plan of a region; its arguments stand for what is `passed`, or have places of their own."""
+        planner = _Planner(self.around, self.aliases, region)
+        for value in self.around.free[region]:
+            planner.places[self.resolve(value)] = planner.places[value] = self.seen(self.resolve(value))
+        for argument in dict.fromkeys((*carried, *region.arguments)):
+            if argument in passed:
+                continue
+            planner.places[argument] = Register(-1) if is_scalar(argument.type) else Memory(-1)
+        for argument, value in passed.items():
+            if value not in planner.places:
+                planner.places[value] = self.seen(value)
+            planner.alias(argument, value)
+        planner.take(region.operations)
+        if carried and carried[0] not in region.arguments:
+            return planner.finish()
+        return planner.finish_region(carried, records, self.around.pushes[region])
+
+    def seen(self, value: Value) -> Place:
+        """A value's place as a region inside sees it: there from the start."""
+        place = self.places[value]
+        match place:
+            case Register():
+                return Register(-1)
+            case Uniform(scalar, _):
+                return Uniform(scalar, -1)
+            case View(base, map, _):
+                return View(base, map, -1)
+            case Constant():
+                return place
+            case Memory() | Point():
+                return Memory(-1)
+

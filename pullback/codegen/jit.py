@@ -15,7 +15,7 @@ from pullback.errors import CompileError
 
 # What LLVM's code generator may call for an instruction, and what emitted code calls for memory.
 _LIBRARY_FUNCTIONS = (
-    "memset", "memcpy", "memmove", "memcmp", "malloc", "free", "fmod", "fmodf", "fma", "fmaf", "ldexp", "ldexpf",
+    "memset", "memcpy", "memmove", "memcmp", "malloc", "realloc", "free", "fmod", "fmodf", "fma", "fmaf", "ldexp", "ldexpf",
     "floor", "floorf", "ceil", "ceilf", "trunc", "truncf", "rint", "rintf", "nearbyint", "nearbyintf", "round",
     "roundf", "roundeven", "roundevenf",
 )  # fmt: skip
@@ -59,16 +59,29 @@ def compile_assembly(text: str) -> str:
         return str(host.machine.emit_assembly(module))
 
 
-def compile_object(text: str, *, verify: bool = False) -> bytes:
+def compile_object(text: str, *, verify: bool = False, simplified: Sequence[str] = ()) -> bytes:
     """Compile LLVM assembly to a relocatable object for this machine.
 
-    `verify` runs LLVM's own verifier first: slow, and only codegen's bugs can fail it.
+    `verify` runs LLVM's own verifier first: slow, and only codegen's bugs can fail it. Functions that are to be
+    `simplified` have their variables on the stack turned into registers first, and what that shows to be idle removed.
 
     Raises: CompileError with LLVM's message if the text does not parse or verify.
     """
     host = target.host()
     with _parse(text, verify=verify) as module, host.lock:
+        for name in simplified:
+            _simplify(module.get_function(name), host)
         return bytes(host.machine.emit_object(module))
+
+
+def _simplify(function: Any, host: target.Target) -> None:
+    """Run the few cheap passes that pay for code in registers."""
+    from llvmlite import binding
+
+    builder = binding.create_pass_builder(host.machine, binding.create_pipeline_tuning_options())
+    passes = binding.create_new_function_pass_manager()
+    passes.add_sroa_pass()
+    passes.run(function, builder)
 
 
 def link_object(object_code: bytes, symbols: Mapping[str, int], exports: Sequence[str], text: str = "") -> NativeCode:
@@ -97,12 +110,15 @@ def link_object(object_code: bytes, symbols: Mapping[str, int], exports: Sequenc
     return NativeCode(text, object_code, tracker, {name: tracker[name] for name in exports})
 
 
-def link(text: str, symbols: Mapping[str, int], exports: Sequence[str], *, verify: bool = False) -> NativeCode:
+def link(
+    text: str, symbols: Mapping[str, int], exports: Sequence[str], *, verify: bool = False,
+    simplified: Sequence[str] = (),
+) -> NativeCode:  # fmt: skip
     """Compile LLVM assembly and load it: `compile_object`, then `link_object`.
 
     Raises: CompileError with LLVM's message.
     """
-    return link_object(compile_object(text, verify=verify), symbols, exports, text)
+    return link_object(compile_object(text, verify=verify, simplified=simplified), symbols, exports, text)
 
 
 def _parse(text: str, *, verify: bool) -> Any:

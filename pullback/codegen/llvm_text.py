@@ -79,13 +79,19 @@ class ModuleText:
 
 
 class FunctionText:
-    """One function under construction; `let` names a result, `label` opens a block."""
+    """One function under construction; `let` names a result, `label` opens a block.
+
+    `ahead` and `alloca` put what they emit at the function's beginning, where everything can see it.
+    """
 
     def __init__(self, module: ModuleText, header: str) -> None:
         self.module = module
         self.header = header
+        self.beginning: list[str] = []
         self.lines: list[str] = []
         self.block = "entry"
+        self.exit = ""
+        self.exits: list[tuple[str, str]] = []
         self._count = 0
         self._blocks = 0
         self._source = UNKNOWN
@@ -116,6 +122,40 @@ class FunctionText:
         self.lines.append(f"  {name} = {expression}")
         return name
 
+    def ahead(self, expression: str) -> str:
+        """``%v = expression`` at the function's beginning."""
+        name = self.fresh()
+        self.beginning.append(f"  {name} = {expression}")
+        return name
+
+    def alloca(self, kind: str, alignment: int = 8) -> str:
+        """Stack memory for the whole call."""
+        return self.ahead(f"alloca {kind}, align {alignment}")
+
+    def plus(self, x: str, y: str) -> str:
+        """The sum of two i64, computed here if both are numbers."""
+        if is_number(x) and is_number(y):
+            return str(int(x) + int(y))
+        return y if x == "0" else x if y == "0" else self.let(f"add i64 {x}, {y}")
+
+    def times(self, x: str, factor: int) -> str:
+        """An i64 times a number, computed here if it is one itself."""
+        if is_number(x):
+            return str(int(x) * factor)
+        return x if factor == 1 else self.let(f"mul i64 {x}, {factor}") if factor else "0"
+
+    def moved(self, pointer: str, kind: str, places: str) -> str:
+        """A pointer so many elements of a type further on."""
+        return pointer if places == "0" else self.let(f"getelementptr {kind}, ptr {pointer}, i64 {places}")
+
+    def leave(self, status: str) -> None:
+        """End the block and the function with a status: at the block `exit` if there is one, which takes it."""
+        if self.exit:
+            self.exits.append((status, self.block))
+            self.emit(f"br label %{self.exit}")
+        else:
+            self.emit(f"ret i64 {status}")
+
     def label(self, name: str) -> None:
         """Start block `name`; the block before must have ended with a terminator."""
         self.lines.append(f"{name}:")
@@ -133,4 +173,9 @@ class FunctionText:
         return self.let(text)
 
     def __str__(self) -> str:
-        return self.header + " nounwind {\nentry:\n" + "\n".join(self.lines) + "\n}"
+        return self.header + " nounwind {\nentry:\n" + "\n".join([*self.beginning, *self.lines]) + "\n}"
+
+
+def is_number(text: str) -> bool:
+    """Whether an operand is a number, not the name of a value."""
+    return text.lstrip("-").isdigit()

@@ -4,8 +4,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from math import prod
 
-from pullback.codegen.fusion import Constant, FusionPlan, Group
-from pullback.codegen.index_map import IndexMap, contiguous_strides
+from pullback.codegen.index_map import IndexMap, contiguous_strides, squeeze
+from pullback.codegen.places import Constant, Copy, Group, Point, RegionPlan, Uniform
 from pullback.ir.core import Operation, Value
 from pullback.ir.ops.creation import Full, Iota
 from pullback.ir.ops.reduction import ReduceProd, ReduceSum, Reduction
@@ -63,6 +63,8 @@ class Nest:
     operations: list[Operation] = field(default_factory=list)
     reads: dict[Value, Access] = field(default_factory=dict)
     constants: dict[Value, Full] = field(default_factory=dict)
+    scalars: dict[Value, Value] = field(default_factory=dict)
+    """Arrays of equal elements: the value in registers that each one is."""
     counters: dict[Value, IndexMap] = field(default_factory=dict)
     """Iotas: index maps whose place is the count itself."""
     writes: list[tuple[Value, Access]] = field(default_factory=list)
@@ -93,7 +95,14 @@ class Nest:
         return all(map.strides[axis] == map.strides[axis + 1] * size for map in self.maps())
 
 
-def build(group: Group, plan: FusionPlan) -> list[Nest]:
+def build_all(plan: RegionPlan) -> dict[Group, list[Nest]]:
+    """The nests of every group of a region and of those inside it; what they need in memory joins the groups' stores."""
+    return {
+        step: build(step, each) for each in plan.walk() for step in each.steps if isinstance(step, Group)
+    }  # fmt: skip
+
+
+def build(group: Group, plan: RegionPlan) -> list[Nest]:
     """The nests of a group: one, and one more per float reduction whose fixed order that one cannot keep."""
     nest = Nest(group.shape, aliases=plan.aliases)
     computed = {result for operation in group.operations for result in operation.results}
@@ -112,12 +121,24 @@ def build(group: Group, plan: FusionPlan) -> list[Nest]:
     for reduced in list(nest.reductions):
         if reduced.is_ordered and _needs_one_row(reduced, group.shape) and not _has_one_row(nest, reduced):
             nest.reductions.remove(reduced)
-            nests.append(_alone(nest, reduced, group))
+            nests.append(_alone(nest, reduced, group, plan))
     return [collapsed(each) for each in nests if each.operations or each.writes or each.reductions]
 
 
-def _read(nest: Nest, value: Value, plan: FusionPlan) -> None:
+def copying(value: Value, plan: RegionPlan, target: Access, *, add: bool = False) -> Nest:
+    """The nest that writes a value, wherever it lives, to (or adds it at) a map of its shape in a buffer."""
+    nest = Nest(squeeze(value.type.shape))
+    value = plan.resolve(value)
+    _read(nest, value, plan)
+    (nest.adds if add else nest.writes).append((value, Access(target.buffer, target.map.squeezed())))
+    return collapsed(nest)
+
+
+def _read(nest: Nest, value: Value, plan: RegionPlan) -> None:
     place = plan.places[value]
+    if isinstance(place, Uniform):
+        nest.scalars[value] = place.scalar
+        return
     if isinstance(place, Constant):
         match place.op:
             case Full():
@@ -135,7 +156,7 @@ def _own(value: Value) -> Access:
     return Access(value, IndexMap.whole(value.type.shape).squeezed())
 
 
-def _reduced(operation: Operation, plan: FusionPlan) -> Reduced:
+def _reduced(operation: Operation, plan: RegionPlan) -> Reduced:
     """A reduction with its target's map spread over the squeezed axes of its operand."""
     op = operation.op
     assert isinstance(op, Reduction)
@@ -155,16 +176,23 @@ def _has_one_row(nest: Nest, reduced: Reduced) -> bool:
     return all(nest.merges(axis) for axis in range(last - reduced.row_axes + 1, last))
 
 
-def _alone(nest: Nest, reduced: Reduced, group: Group) -> Nest:
+def _alone(nest: Nest, reduced: Reduced, group: Group, plan: RegionPlan) -> Nest:
     """A nest that only reduces what the first nest writes (or both read)."""
     operand = reduced.operand
+    if operand in nest.counters or (operand in nest.reads and not nest.reads[operand].map.is_contiguous):
+        copied = Operation(Copy(), (operand,), (operand.type,))
+        nest.operations.append(copied)
+        group.operations.append(copied)
+        operand = copied.result
+        plan.places[operand] = Point(group)
+        reduced = replace(reduced, operand=operand)
     alone = Nest(nest.shape, reductions=[reduced], aliases=nest.aliases)
     if operand in nest.constants:
         alone.constants[operand] = nest.constants[operand]
-    elif operand in nest.reads and nest.reads[operand].map.is_contiguous:
+    elif operand in nest.scalars:
+        alone.scalars[operand] = nest.scalars[operand]
+    elif operand in nest.reads:
         alone.reads[operand] = nest.reads[operand]
-    elif operand in nest.reads or operand in nest.counters:
-        raise AssertionError("a strided operand of a reduction is copied before")
     else:
         if operand not in group.stores:
             group.stores[operand] = None

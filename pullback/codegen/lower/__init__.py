@@ -4,12 +4,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pullback.codegen.llvm_text import FunctionText
-from pullback.codegen.lower import contraction, movement, selection, window
+from pullback.codegen.lower import contraction, movement, selection
 from pullback.ir.core import Op, Operation
 from pullback.ir.ops.contraction import Gather, Matmul, ScatterAdd
 from pullback.ir.ops.reduction import ArgMax, ArgMin
 from pullback.ir.ops.shape import Assemble, Concatenate
-from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
 
 Lowering = Callable[[FunctionText, Operation, Sequence[str], Sequence[str], int], None]
 """Takes the function to emit into, the operation, its operands' and results' pointers, and its failure number."""
@@ -22,9 +21,6 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ArgMin: selection.arg_extreme,
     Assemble: movement.assemble,
     Concatenate: movement.concatenate,
-    DynamicSlice: window.dynamic_slice,
-    DynamicUpdate: window.dynamic_write,
-    DynamicAdd: window.dynamic_write,
 }
 
 
@@ -34,6 +30,4 @@ def failures_of(operation: Operation) -> int:
     match operation.op:
         case Gather() | ScatterAdd():
             return 1
-        case DynamicSlice(_, checked) | DynamicUpdate(checked) | DynamicAdd(checked):
-            return operation.operands[0].type.rank if checked else 0
     return 0

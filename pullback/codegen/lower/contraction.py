@@ -48,7 +48,7 @@ def _plain(f: FunctionText, op: Matmul, operation: Operation, m: int, n: int, k:
     """Row by column, one element at a time."""
     dtype = operation.result.type.dtype
     s = LlvmScalarBuilder(f, 1)
-    slot = f.let(f"alloca {memory_type(dtype, 1)}")
+    slot = f.alloca(memory_type(dtype, 1))
 
     def entry(position: str) -> None:
         i, j = f.let(f"udiv i64 {position}, {n}"), f.let(f"urem i64 {position}, {n}")

@@ -61,4 +61,4 @@ def _place(
             nest.adds.append(target)
         else:
             nest.writes.append(target)
-        emit_nest(f, collapsed(nest), {operand: pointer, operation.result: result})
+        emit_nest(f, collapsed(nest), {operand: pointer, operation.result: result}, {}, straight=True)

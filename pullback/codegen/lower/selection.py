@@ -39,7 +39,7 @@ def check_bounds(f: FunctionText, index: str, size: int, failure: int) -> None:
     f.label(bad)
     status = f.let(f"shl i64 {index}, {STATUS_BITS}")
     status = f.let(f"or i64 {status}, {failure}")
-    f.emit(f"ret i64 {status}")
+    f.leave(status)
     f.label(good)
 
 
@@ -111,8 +111,8 @@ def arg_extreme(
         return
     s = LlvmScalarBuilder(f, 1)
     predicate = Compare.GT if isinstance(op, ArgMax) else Compare.LT
-    best_slot = f.let(f"alloca {memory_type(dtype, 1)}")
-    index_slot = f.let("alloca i64")
+    best_slot = f.alloca(memory_type(dtype, 1))
+    index_slot = f.alloca("i64")
 
     def line(position: str) -> None:
         block = f.let(f"udiv i64 {position}, {stride}")

@@ -1,0 +1,48 @@
+"""What regions read from outside: a function in, per region the free values out, and which regions push on a tape."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pullback.ir.core import Region, Value
+from pullback.ir.ops.control import Loop
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Per region: `free` values, defined around it and read in it, in order of first use; `pushes`: whether it, or
+    one inside it, keeps a tape."""
+
+    free: Mapping[Region, tuple[Value, ...]] = field(default_factory=dict)
+    pushes: Mapping[Region, bool] = field(default_factory=dict)
+
+
+def outside(region: Region) -> Outside:
+    """The analysis of all regions inside a region, and of itself; recurses as deep as they nest."""
+    free: dict[Region, tuple[Value, ...]] = {}
+    pushes: dict[Region, bool] = {}
+
+    def visit(each: Region) -> None:
+        own = set(each.arguments)
+        found: dict[Value, None] = {}
+        keeps = False
+        for operation in each.operations:
+            for value in operation.operands:
+                if value not in own:
+                    found[value] = None
+            keeps |= isinstance(operation.op, Loop) and bool(operation.op.saved)
+            for inner in operation.regions:
+                visit(inner)
+                keeps |= pushes[inner]
+                for value in free[inner]:
+                    if value not in own:
+                        found[value] = None
+            own.update(operation.results)
+        for value in each.yields:
+            if value not in own:
+                found[value] = None
+        free[each] = tuple(found)
+        pushes[each] = keeps
+
+    visit(region)
+    return Outside(free, pushes)
