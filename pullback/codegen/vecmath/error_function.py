@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from pullback.codegen.vecmath.binary import FORMATS, at_most
-from pullback.codegen.vecmath.exponential import power_of_two, reduce
+from pullback.codegen.vecmath.exponential import growth, power_of_two, reduce
 from pullback.codegen.vecmath.polynomial import estrin
 from pullback.dtypes import DType, f32, f64
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
@@ -60,8 +60,8 @@ def _outer(s: ScalarBuilder, magnitude: Scalar) -> Scalar:
     constants, one = _CONSTANTS[dtype], s.constant(dtype, 1.0)
     beyond = s.sub(at_most(s, magnitude, constants.flat), one)
     reduced = reduce(s, estrin(s, beyond, constants.outer), bias=FORMATS[dtype].bias)
-    factor = power_of_two(s, reduced.k, dtype)
-    return s.sub(one, s.fma(s.add(reduced.high, reduced.bend), factor, factor))
+    factor = power_of_two(s, reduced.bits, dtype)
+    return s.sub(one, s.fma(growth(s, reduced), factor, factor))
 
 
 def erf(s: ScalarBuilder, x: Scalar) -> Scalar:
@@ -75,5 +75,5 @@ def erf(s: ScalarBuilder, x: Scalar) -> Scalar:
 FUNCTIONS: Mapping[Elementary, Callable[..., Scalar]] = MappingProxyType({Elementary.ERF: erf})
 
 BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
-    (Elementary.ERF, f32): 1.5, (Elementary.ERF, f64): 1.5,
+    (Elementary.ERF, f32): 1.75, (Elementary.ERF, f64): 1.5,
 })  # fmt: skip

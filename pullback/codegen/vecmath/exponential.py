@@ -58,30 +58,45 @@ CONSTANTS: Mapping[DType, _Constants] = MappingProxyType({
 
 @dataclass(frozen=True)
 class Reduced:
-    """scale · x = k ln 2 + scale · r, where r = `high` + `low` and |scale · r| <= ln(2)/2, as `reduce` gives it."""
+    """scale · x = k ln 2 + scale · r with |scale · r| <= ln(2)/2, as `reduce` gives it."""
 
-    k: Scalar
+    bits: Scalar
     """An integer with k + bias in its low bits."""
+    k: Scalar
     high: Scalar
-    """x - k ln2_high / scale, exactly; x itself where k = 0."""
-    bend: Scalar
-    """(e**(scale · r) - 1) / scale - `high`: small, and to be added last."""
+    """x - k ln2_high / scale, exactly: all of r but a small part; x itself where k = 0."""
 
 
-def reduce(s: ScalarBuilder, x: Scalar, bias: int, scale: int = 1, remainder: Scalar | None = None) -> Reduced:
-    """Take out the power of two and evaluate the rest, for a `scale` of 1 or 2. Needs |k| < 2**11 (f64), 2**8 (f32).
-
-    What is reduced is x + `remainder`, which is of the size of x's rounding error.
-    """
-    constants, rounder = CONSTANTS[x.dtype], s.constant(x.dtype, FORMATS[x.dtype].rounder + bias)
+def reduce(s: ScalarBuilder, x: Scalar, bias: int, scale: int = 1) -> Reduced:
+    """Take the power of two out of e**(scale · x), for a `scale` of 1 or 2. Needs |k| < 2**11 (f64), 2**8 (f32)."""
+    rounder = s.constant(x.dtype, FORMATS[x.dtype].rounder + bias)
     shifted = s.fma(x, s.constant(x.dtype, scale * LOG2_E), rounder)
     k = s.sub(shifted, rounder)
-    high = s.fma(k, s.constant(x.dtype, -constants.ln2_high / scale), x)
-    ln2_low = s.constant(x.dtype, -constants.ln2_low / scale)
-    low = s.mul(k, ln2_low) if remainder is None else s.fma(k, ln2_low, remainder)
-    r = s.add(high, low)
-    q = [coefficient * scale ** (index + 1) for index, coefficient in enumerate(constants.coefficients)]
-    return Reduced(s.bits(shifted), high, s.fma(s.mul(r, r), estrin(s, r, q), low))
+    return Reduced(s.bits(shifted), k, s.fma(k, s.constant(x.dtype, -CONSTANTS[x.dtype].ln2_high / scale), x))
+
+
+def _series(s: ScalarBuilder, r: Scalar, scale: int, linear: Scalar) -> Scalar:
+    """`linear` + (e**(scale · r) - 1) / scale - r."""
+    coefficients = [each * scale ** (index + 1) for index, each in enumerate(CONSTANTS[r.dtype].coefficients)]
+    return s.fma(s.mul(r, r), estrin(s, r, coefficients), linear)
+
+
+def growth(s: ScalarBuilder, reduced: Reduced) -> Scalar:
+    """e**r - 1, wrong by about half a unit of r beside the rounding of the result."""
+    high, dtype = reduced.high, reduced.high.dtype
+    r = s.fma(reduced.k, s.constant(dtype, -CONSTANTS[dtype].ln2_low), high)
+    return _series(s, r, 1, r)
+
+
+def bend(s: ScalarBuilder, reduced: Reduced, scale: int = 1, remainder: Scalar | None = None) -> Scalar:
+    """(e**(scale · r) - 1) / scale - `high`: small, and to be added last, so that the reduction adds no error.
+
+    With a `remainder`, of the size of x's rounding error, it is x + remainder that was reduced.
+    """
+    high, dtype = reduced.high, reduced.high.dtype
+    ln2_low = s.constant(dtype, -CONSTANTS[dtype].ln2_low / scale)
+    low = s.mul(reduced.k, ln2_low) if remainder is None else s.fma(reduced.k, ln2_low, remainder)
+    return _series(s, s.add(high, low), scale, low)
 
 
 def power_of_two(s: ScalarBuilder, k: Scalar, dtype: DType) -> Scalar:
@@ -92,14 +107,15 @@ def power_of_two(s: ScalarBuilder, k: Scalar, dtype: DType) -> Scalar:
 def exp_limited(s: ScalarBuilder, x: Scalar, power: int = 0, remainder: Scalar | None = None) -> Scalar:
     """2**power · exp(x + remainder) for x between the constants' `lowest` and `highest`, or NaN; `power` is small.
 
-    2**k (1 + expm1(r)), with 2**k as two factors: so results overflow and lose bits below 2**-1022 on their own.
+    2**k (1 + (e**r - 1)), with 2**k as two factors: so results overflow and lose bits below 2**-1022 on their own.
     """
     form = FORMATS[x.dtype]
-    r = reduce(s, x, bias=2 * form.bias + power, remainder=remainder)
-    half = s.bit_and(shifted_left(s, r.k, form.fraction - 1), s.constant(form.integer, form.exponent_mask))
-    other = s.from_bits(s.sub(shifted_left(s, r.k, form.fraction), half))
+    r = reduce(s, x, bias=2 * form.bias + power)
+    less_one = growth(s, r) if remainder is None else s.add(r.high, bend(s, r, remainder=remainder))
+    half = s.bit_and(shifted_left(s, r.bits, form.fraction - 1), s.constant(form.integer, form.exponent_mask))
+    other = s.from_bits(s.sub(shifted_left(s, r.bits, form.fraction), half))
     factor = s.from_bits(half)
-    return s.mul(s.fma(s.add(r.high, r.bend), factor, factor), other)
+    return s.mul(s.fma(less_one, factor, factor), other)
 
 
 def exp(s: ScalarBuilder, x: Scalar) -> Scalar:
@@ -124,9 +140,9 @@ def expm1(s: ScalarBuilder, x: Scalar) -> Scalar:
     constants, form = CONSTANTS[x.dtype], FORMATS[x.dtype]
     limited = at_most(s, at_least(s, x, -constants.flat), constants.highest)
     r = reduce(s, limited, bias=form.bias - 1)
-    factor = power_of_two(s, r.k, x.dtype)
+    factor = power_of_two(s, r.bits, x.dtype)
     straight = s.fma(r.high, factor, s.sub(factor, s.constant(x.dtype, 0.5)))
-    half = s.fma(r.bend, factor, straight)
+    half = s.fma(bend(s, r), factor, straight)
     return tiny_or(s, x, s.add(half, half))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from pullback.codegen.vecmath.binary import FORMATS, at_most, sign_of, with_sign
-from pullback.codegen.vecmath.exponential import CONSTANTS, exp_limited, power_of_two, reduce, tiny_or
+from pullback.codegen.vecmath.exponential import CONSTANTS, bend, exp_limited, power_of_two, reduce, tiny_or
 from pullback.dtypes import DType, f32, f64
 from pullback.ir.ops.scalar import Elementary, Scalar, ScalarBuilder
 
@@ -14,9 +14,9 @@ def tanh(s: ScalarBuilder, x: Scalar) -> Scalar:
     """h / (h + 1) with h = (e**(2|x|) - 1) / 2, which is |x| itself for small x; then the sign of x."""
     magnitude = at_most(s, s.abs(x), CONSTANTS[x.dtype].flat / 2)
     r = reduce(s, magnitude, bias=FORMATS[x.dtype].bias, scale=2)
-    factor = power_of_two(s, r.k, x.dtype)
+    factor = power_of_two(s, r.bits, x.dtype)
     rest = s.fma(factor, s.constant(x.dtype, 0.5), s.constant(x.dtype, -0.5))
-    h = s.fma(r.bend, factor, s.fma(r.high, factor, rest))
+    h = s.fma(bend(s, r, scale=2), factor, s.fma(r.high, factor, rest))
     return with_sign(s, s.div(h, s.add(h, s.constant(x.dtype, 1.0))), sign_of(s, x))
 
 
@@ -24,9 +24,9 @@ def sinh(s: ScalarBuilder, x: Scalar) -> Scalar:
     """h + h / (2h + 1) with h = (e**|x| - 1) / 2, kept halved once more: so no step overflows before the result."""
     magnitude = at_most(s, s.abs(x), CONSTANTS[x.dtype].highest + 0.5)
     r = reduce(s, magnitude, bias=FORMATS[x.dtype].bias - 2)
-    factor = power_of_two(s, r.k, x.dtype)
+    factor = power_of_two(s, r.bits, x.dtype)
     straight = s.fma(r.high, factor, s.sub(factor, s.constant(x.dtype, 0.25)))
-    quarter = s.fma(r.bend, factor, straight)
+    quarter = s.fma(bend(s, r), factor, straight)
     whole = s.fma(quarter, s.constant(x.dtype, 4.0), s.constant(x.dtype, 1.0))
     half = s.add(quarter, s.div(quarter, whole))
     return tiny_or(s, x, with_sign(s, s.add(half, half), sign_of(s, x)))
