@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pullback.codegen.program import Program
 from pullback.drawing import Edge, Graph, Node
 from pullback.ir.attributes import attributes_text
-from pullback.ir.core import Function, Operation, Region, Value
+from pullback.ir.core import Function, Operation, Region, Value, walk
 from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.contraction import Gather, Matmul, ScatterAdd
 from pullback.ir.ops.control import Control
@@ -106,29 +106,62 @@ def _group(operation: Operation) -> str:
 
 
 def program_graph(program: Program, function: Function) -> Graph:
-    """Kernels, and the buffers that lie between them; `function` is the one that the program was made of."""
+    """Kernels, the loops and branches around them, and the values that go from one to another.
+
+    `function` is the one that the program was made of.
+    """
     names = buffer_names(program, function)
     nodes: list[Node] = []
-    edges: list[Edge] = []
-    taken = dict.fromkeys(function.body.arguments, "argument")
-    taken |= dict.fromkeys(function.captured_arguments, "captured array")
-    used = {buffer for kernel in program.kernels for buffer in kernel.buffers}
-    for value, group in taken.items():
-        if value in used:
-            nodes.append(Node(names[value], f"{names[value]}\n{value.type}", group))
+    flows: dict[tuple[str, str], dict[str, None]] = {}
+    owners: dict[Value, str] = {}
+    homes: dict[Operation, str] = {}
+    for number, kernel in enumerate(program.kernels):
+        homes.update(dict.fromkeys(kernel.operations, f"kernel{number}"))
+        owners.update({result: f"kernel{number}" for operation in kernel.operations for result in operation.results})
+
+    def flow(value: Value, target: str) -> None:
+        source = owners.get(value)
+        if source is not None and source != target:
+            flows.setdefault((source, target), {})[names[value]] = None
+
+    captured = set(function.captured_arguments)
+    for value in function.body.arguments:
+        owners[value] = names[value]
+        group = "captured array" if value in captured else "argument"
+        nodes.append(Node(names[value], f"{names[value]}\n{value.type}", group))
+    control: list[Operation] = []
+    for operation in walk(function.body):
+        if operation.regions:
+            key = f"control{len(control)}"
+            control.append(operation)
+            nodes.append(Node(key, operation.op.name, "control"))
+            owned = [*operation.results, *(value for region in operation.regions for value in region.arguments)]
+            owners.update(dict.fromkeys(owned, key))
+        elif operation not in homes:
+            # A view: its operand's memory seen in another way.
+            found = next((owners[operand] for operand in operation.operands if operand in owners), None)
+            owners.update({} if found is None else dict.fromkeys(operation.results, found))
     for number, kernel in enumerate(program.kernels):
         key = f"kernel{number}"
-        operations = f"{len(kernel.operations)} operation" + ("s" if len(kernel.operations) != 1 else "")
-        nodes.append(Node(key, f"{key}\n{kernel.title}\n{operations}", "kernel"))
-        for buffer in kernel.buffers:
-            written = buffer in kernel.written
-            if not written:
-                edges.append(Edge(names[buffer], key))
-                continue
-            if buffer not in taken:
-                taken[buffer] = "result" if buffer in function.body.yields else "buffer"
-                nodes.append(Node(names[buffer], f"{names[buffer]}\n{buffer.type}", taken[buffer]))
-            edges.append(Edge(key, names[buffer]))
+        count = f"{len(kernel.operations)} operation" + ("s" if len(kernel.operations) != 1 else "")
+        nodes.append(Node(key, f"{key}\n{kernel.title}\n{count}", "kernel"))
+        for operation in kernel.operations:
+            for operand in operation.operands:
+                flow(operand, key)
+    for number, operation in enumerate(control):
+        for value in operation.operands:
+            flow(value, f"control{number}")
+        for region in operation.regions:
+            for value in region.yields:
+                flow(value, f"control{number}")
+    for index, value in enumerate(function.body.yields):
+        nodes.append(Node(f"result{index}", f"result {index}\n{value.type}", "result"))
+        flow(value, f"result{index}")
+    # An argument's name stands in its box already.
+    edges = [
+        Edge(source, target, "" if source in values else _short(", ".join(values)))
+        for (source, target), values in flows.items()
+    ]
     return Graph(nodes, edges)
 
 

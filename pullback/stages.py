@@ -45,9 +45,11 @@ class Stages:
     def kernels(self) -> str:
         """Every kernel with the buffers it takes and the operations it fuses."""
         names = buffer_names(self.program, self.optimized)
+        around = _around(self.optimized, names)
         lines = [f"arena: {self.program.arena_bytes} bytes"]
         for number, kernel in enumerate(self.program.kernels):
             lines += ["", _kernel_head(number, kernel, names)]
+            lines += next((around[operation] for operation in kernel.operations if operation in around), ())
             place: object = None
             for operation in kernel.operations:
                 if operation.location.line and operation.location.place != place:
@@ -78,6 +80,17 @@ def _kernel_head(number: int, kernel: Kernel, names: Mapping[Value, str]) -> str
         f"{'out ' if buffer in kernel.written else ''}{names[buffer]}: {buffer.type}" for buffer in kernel.buffers
     )
     return f"kernel{number} {kernel.title} ({buffers})"
+
+
+def _around(function: Function, names: Mapping[Value, str]) -> dict[Operation, tuple[str, ...]]:
+    """For operations inside loops and branches: a comment for each of these, the outermost first."""
+    found: dict[Operation, tuple[str, ...]] = {}
+    for operation in walk(function.body):
+        for number, region in enumerate(operation.regions):
+            results = ", ".join(names[result] for result in operation.results)
+            comment = f"  // in region {number} of {results} = {operation.op.name}"
+            found.update(dict.fromkeys(region.operations, (*found.get(operation, ()), comment)))
+    return found
 
 
 def _source_comments(operations: tuple[Operation, ...]) -> list[str]:

@@ -177,3 +177,33 @@ def test_names_and_sources_are_escaped() -> None:
 
     html = pb.compile_grad(f).lower(W).html
     assert "x &lt; 0" in html and "&lt;b&gt;" in html and "<b>" not in html
+
+
+@pb.compile_grad
+def root(a):
+    return pb.while_loop(lambda x: abs(x * x - a) > 1e-9, lambda x: 0.5 * (x + a / x), a)
+
+
+@pb.compile_grad
+def repeated(x):
+    return np.sum(pb.fori_loop(0, 5, lambda _, s: np.sin(s) * x, x))
+
+
+def test_kernels_of_loops_say_so() -> None:
+    assert "kernel0 scalars ()\n  // in region 0 of %2, %3 = while\n  // test_stages.py:" in root.lower(2.0).kernels
+    text = repeated.lower(np.zeros(200)).kernels
+    assert re.search(r"nest \[200\] .*\n  // in region 0 of .* = for\n", text)
+    assert re.search(r"nest \[200\] .*\n  // in region 0 of .* = replay\n", text)
+
+
+def test_single_elements_have_their_lines_in_assembly_too() -> None:
+    for lowered in (root.lower(2.0), repeated.lower(np.zeros(200))):
+        assert source_of(lowered.asm) == source_of(lowered.llvm) == source_of(lowered.ir)
+
+
+def test_graph_of_kernels_in_loops() -> None:
+    for function, argument, loop in ((root, 2.0, "while"), (repeated, np.zeros(200), "for")):
+        dot = function.lower(argument).picture("kernels", "dot")
+        assert {loop, "replay"} <= set(boxes(dot))
+        assert '"control0" -> "kernel0"' in dot and '"kernel0" -> "control0"' in dot
+        assert '-> "result0"' in dot and '-> "result1"' in dot
