@@ -13,8 +13,10 @@ import pullback
 
 torch = pytest.importorskip("torch")
 
-VIEWS = ("v[0]", "v[1:]", "v[::2]", "v.t()", "v.view(-1)", "v.reshape(-1)", "v.unsqueeze(0)", "v.squeeze()", "v.detach()",
-         "v.data", "v[..., 0]", "v.expand_as(v)", "v.flatten()", "v.transpose(0, -1)", "v.narrow(0, 0, 1)", "v[None]")  # fmt: skip
+VIEWS = (
+    "v[0]", "v[1:]", "v[::2]", "v.t()", "v.view(-1)", "v.reshape(-1)", "v.unsqueeze(0)", "v.squeeze()", "v.detach()", "v.data",
+    "v[..., 0]", "v.expand_as(v)", "v.flatten()", "v.transpose(0, -1)", "v.narrow(0, 0, 1)", "v[None]",
+)  # fmt: skip
 RESULTS = (
     "v * 2",
     "v + w",

@@ -148,6 +148,8 @@ class Recorded(Node):
             # A gradient of the gradient goes through what lies between: that is computed from the inputs.
             reads.update(range(len(recipe.input_types)))
         self.saved = {place: slots[place] for place in reads}
+        for value in self.saved.values():
+            value.contents.holders += 1
         self.versions = {place: entry for place, entry in versions.items() if place in reads}
 
     def refuse(self, message: str) -> None:
@@ -171,7 +173,6 @@ class Recorded(Node):
         else:
             run.waiting.location = self.location
             slots = adjoint.recipe.follow(run.waiting, [*(self.saved[place] for place in adjoint.reads), *there])
-            run.waiting.operations.clear()
             made = [run.wrap(slots[place]) for place in adjoint.recipe.outputs]
         results: list[Gradient | None] = [None] * len(self.next_functions)
         for active, number, zeroed in zip(self._active, adjoint.found, adjoint.masked, strict=True):
@@ -204,7 +205,15 @@ class Recorded(Node):
     def _release(self, reads: Sequence[int]) -> None:
         """Give back what was saved; a step that reads nothing can be gone through again."""
         self._freed = bool(reads)
+        self._forget()
+
+    def _forget(self) -> None:
+        for value in self.saved.values():
+            value.contents.holders -= 1
         self.saved, self.versions = {}, {}
+
+    def __del__(self) -> None:
+        self._forget()
 
     def _differentiable(
         self, run: Backward, adjoint: Adjoint, gradients: Sequence[Gradient], bars: Sequence[Value]
@@ -228,7 +237,6 @@ class Recorded(Node):
         run.waiting.location = self.location
         inputs = [*(self.saved[place] for place in places), *bars]
         slots = whole.follow(run.waiting, inputs)
-        run.waiting.operations.clear()
         versions = {number: self.versions[place] for number, place in enumerate(places) if place in self.versions}
         node = named("MulBackward0", Recorded)(edges, whole, slots, versions, self.location)
         flowing = whole.flowing([number for number, (edge, _) in enumerate(edges) if edge is not None])
@@ -286,13 +294,17 @@ class Backward:
 
     def fitting(self, value: Value, kind: ArrayType) -> Value:
         """A gradient in the dtype of what it belongs to."""
-        return value if value.type.dtype == kind.dtype else self.builder.value(Cast(kind.dtype), value)
+        if value.type.dtype == kind.dtype:
+            return value
+        return self.waiting.value(Cast(kind.dtype), value)
 
     def total(self, first: Gradient, second: Gradient) -> Gradient:
         """The sum of two gradients of one output."""
         if self.create_graph:
             return first + second  # type: ignore[operator, no-any-return]
-        return self.wrap(self.builder.total([first.value, second.value]))
+        total = self.wrap(self.builder.total([first.value, second.value]))
+        self.waiting.let_go()
+        return total
 
     def hooked(self, hooks: Sequence[Hook], gradient: Gradient) -> Gradient:
         """The gradient after a tensor's hooks."""

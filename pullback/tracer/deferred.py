@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from weakref import ref
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import Control
 from pullback.ir.ops.elementary import Smooth
 from pullback.ir.ops.reduction import ReduceProd, ReduceSum
-from pullback.ir.passes.algebra import algebra
+from pullback.ir.passes.pipeline import simplify
 from pullback.ir.print import print_function
 from pullback.ir.types import ArrayType, type_of
 from pullback.location import caller
@@ -59,12 +60,46 @@ def known(array: Array, name: str = "") -> Value:
     return value
 
 
+class Loose:
+    """A result of an operation that waits, seen from the operation: it does not keep the value.
+
+    A value keeps its operation, that its operands: whatever nobody can reach any more is gone at once, without a cycle.
+    """
+
+    __slots__ = ("type", "value")
+
+    def __init__(self, value: Value) -> None:
+        self.type = value.type
+        self.value = ref(value)
+
+
+def loosen(operation: Operation) -> None:
+    """Let go of an operation's results, once whoever emitted it has them."""
+    operation.results = tuple([Loose(result) for result in operation.results])  # type: ignore[misc]
+
+
+def results_of(operation: Operation) -> list[Value | None]:
+    """An operation's results, None for those that nobody holds any more."""
+    return [each.value() if isinstance(each, Loose) else each for each in operation.results]
+
+
 class Waiting(Builder):
-    """Emits operations that wait; `operations` are those emitted through this builder, in order."""
+    """Emits operations that wait; `operations` are those emitted through this builder and not yet let go, in order."""
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
         self.location = caller()
+
+    def let_go(self) -> None:
+        """Whoever emitted has the results now."""
+        for operation in self.operations:
+            loosen(operation)
+        self.operations.clear()
+
+    def value(self, op: Op, *operands: Value) -> Value:
+        result = self.emit(op, *operands).results[0]
+        loosen(self.operations.pop())
+        return result
 
     def insert(self, operation: Operation) -> None:
         self.operations.append(operation)
@@ -99,14 +134,17 @@ class _Graph:
         for value in self.inputs:
             number[value] = len(number)
             parts.append(value.type)
+        place = len(number)
         for operation in self.operations:
             parts.append(operation.op)
             if operation.regions:
                 parts.append(_regions_text(operation, number))
             for operand in operation.operands:
                 parts.append(number[operand])
-            for result in operation.results:
-                number[result] = len(number)
+            for result in results_of(operation):
+                if result is not None:
+                    number[result] = place
+                place += 1
         parts.append(tuple([number[value] for value in self.outputs]))
         return tuple(parts)
 
@@ -120,7 +158,9 @@ class _Graph:
             operands = tuple([replaced[operand] for operand in operation.operands])
             regions = tuple([copy_region(region, replaced) for region in operation.regions])
             copy = Operation(operation.op, operands, types, regions, operation.location)
-            replaced.update(zip(operation.results, copy.results, strict=True))
+            for result, new in zip(results_of(operation), copy.results, strict=True):
+                if result is not None:
+                    replaced[result] = new
             copies.append(copy)
         return Function("tensors", Region(arguments, copies, [replaced[value] for value in self.outputs]))
 
@@ -164,8 +204,8 @@ def _collect(wanted: Sequence[Value]) -> _Graph:
                 visit(operand)
     outputs = {value: None for value in wanted if value.contents.array is None}
     for operation in operations:
-        for result in operation.results:
-            if result.contents.holders > 0:
+        for result in results_of(operation):
+            if result is not None and result.contents.holders > 0:
                 outputs[result] = None
     return _Graph(operations, list(inputs), list(outputs))
 
@@ -239,9 +279,9 @@ class Engine:
     def _by_steps(self, graph: _Graph) -> list[Array]:
         """Run one operation after the other."""
         if any(isinstance(operation.op, Pow) for operation in graph.operations):
-            # Simple powers become products: the one rewriting that shows in the last bit.
+            # Simple powers become products, also those of derivatives: the one rewriting that shows in the last bit.
             function = graph.function()
-            algebra(function)
+            simplify(function)
             inputs = zip(function.body.arguments, graph.inputs, strict=True)
             arrays = {argument: value.contents.array for argument, value in inputs}
             graph = _Graph(function.body.operations, function.body.arguments, list(function.body.yields))
@@ -253,7 +293,9 @@ class Engine:
             for operation in graph.operations:
                 reads = _reads(operation)
                 results = self._step(operation, [arrays[operand] for operand in reads], reads)
-                arrays.update(zip(operation.results, results, strict=True))
+                for result, array in zip(results_of(operation), results, strict=True):
+                    if result is not None:
+                        arrays[result] = array
                 for operand in reads:
                     if last_use[operand] is operation and operand not in kept:
                         arrays.pop(operand, None)
@@ -264,9 +306,11 @@ class Engine:
         """One operation: by NumPy where that gives the bits that native code gives, else by native code of its own."""
         op = operation.op
         if isinstance(op, Control):
-            return self.compile(_Graph([operation], list(dict.fromkeys(reads)), list(operation.results)).function())(
-                operands
-            )
+            wanted = [result for result in results_of(operation) if result is not None]
+            arrays = self.compile(_Graph([operation], list(dict.fromkeys(reads)), wanted).function())(operands)
+            found = dict(zip(wanted, arrays, strict=True))
+            # What nobody holds is not computed; nobody will look at what stands for it.
+            return [arrays[0] if result is None else found[result] for result in results_of(operation)]
         if _is_exact(op):
             return [np.asarray(each) for each in op.evaluate(*operands)]
         key = (op, tuple([operand.type for operand in operation.operands]))

@@ -23,7 +23,7 @@ from pullback.ir.clone import copy_region
 from pullback.ir.core import Builder, Op, Operation, Region, Value
 from pullback.ir.ops.shape import Reshape
 from pullback.ir.types import ArrayType
-from pullback.tracer.deferred import known
+from pullback.tracer.deferred import Waiting, known
 
 Rule: TypeAlias = Callable[..., "Value | Sequence[Value]"]
 """Emits operations: takes the builder and the operands' values, gives the result or results."""
@@ -120,6 +120,8 @@ class Recipe:
             operation = Operation(step.op, operands, step.types, regions, location)
             insert(operation)
             slots += operation.results
+        if isinstance(b, Waiting):
+            b.let_go()
         return slots
 
     def flowing(self, places: Sequence[int]) -> set[int]:
