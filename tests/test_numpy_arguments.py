@@ -266,3 +266,131 @@ def test_what_has_no_gradient(function: Any, arguments: Any, text: str) -> None:
 def test_what_is_no_argument(argument: Any, text: str) -> None:
     with pytest.raises(ArgumentError, match=text):
         pb.compile_grad(lambda y, x: energy(y))(1.0, argument)
+
+
+class Model:
+    """A class whose methods are compiled; what they read of it is constant while it stays the same."""
+
+    def __init__(self) -> None:
+        self.rate = 0.5
+        self.table = np.arange(4.0)
+
+    @pb.compile_grad
+    def loss(self, x: Any, power: int = 2) -> Any:
+        return np.sum(x**power * self.table) * self.rate
+
+    @staticmethod
+    @pb.compile_grad
+    def plain(x: Any) -> Any:
+        return np.sum(x)
+
+    @classmethod
+    def made(cls, x: Any) -> Any:
+        return cls.plain(x)
+
+
+def test_methods() -> None:
+    model = Model()
+    np.testing.assert_allclose(model.loss(X), np.sum(X**2 * model.table) * 0.5)
+    np.testing.assert_allclose(model.loss.grad(X), X * model.table)
+    np.testing.assert_allclose(model.loss.value_and_grad(X, power=1)[1], np.broadcast_to(model.table / 2, X.shape))
+    assert model.loss is model.loss and Model().loss is not model.loss
+    assert Model.plain(X) == model.plain(X) == Model.made(X) == pytest.approx(X.sum())
+    model.rate = 2.0
+    np.testing.assert_allclose(model.loss(X), np.sum(X**2 * model.table) * 2.0)
+    model.table = np.ones(4)
+    np.testing.assert_allclose(model.loss(X), np.sum(X**2) * 2.0)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_allclose(again.loss(X), np.sum(X**2) * 2.0)
+    twin = copy.deepcopy(model)
+    twin.rate = 1.0
+    assert twin.loss(X) == pytest.approx(np.sum(X**2)) and model.loss(X) == pytest.approx(2 * np.sum(X**2))
+
+
+compiled_at_module_level = pb.compile_grad(three)
+compiled_at_module_level.__qualname__ = "compiled_at_module_level"
+
+
+def test_functions_are_like_functions() -> None:
+    assert pickle.loads(pickle.dumps(compiled_at_module_level)) is compiled_at_module_level
+    assert copy.deepcopy(compiled_at_module_level) is compiled_at_module_level
+    assert compiled_at_module_level.__wrapped__ is three and compiled_at_module_level.__name__ == "three"
+    assert "three" in repr(compiled_at_module_level)
+    added = pb.compile_grad(partial(three, d=2.0))
+    np.testing.assert_allclose(added.grad(A, B), B * B * 4)
+
+    @pb.compile_grad(argnums=(0, 1))
+    def many(*arrays: Any, **named: Any) -> Any:
+        return sum(np.sum(each * (place + 1)) for place, each in enumerate(arrays)) + np.sum(named["w"])
+
+    value, gradients = many.value_and_grad(X, X[0], 2.0, w=X)
+    assert value == pytest.approx(2 * np.sum(X) + 2 * np.sum(X[0]) + 6)
+    np.testing.assert_allclose(gradients[1], np.full(4, 2.0))
+    with pytest.raises(ArgumentError, match="takes a function, not a int"):
+        pb.compile_grad(3)  # type: ignore[call-overload]
+
+
+def test_one_compilation_for_each_kind_of_argument() -> None:
+    compiled = pb.compile_grad(lambda x, y: x + y)
+    for arguments in ((X, 1.0), (X + 1, 2.0), (X, 3.5), (np.asfortranarray(X), 1.0)):
+        np.testing.assert_array_equal(compiled(*arguments), arguments[0] + arguments[1])
+    assert compiled.stats()["value"]["specializations"] == 1
+    compiled(X, 1)
+    compiled(X.astype(np.float32), 1.0)
+    compiled(X[:2], 1.0)
+    assert compiled.stats()["value"]["specializations"] == 4
+
+
+def layouts(path: Path) -> dict[str, Any]:
+    whole = np.random.default_rng(7).uniform(-1, 1, (6, 8))
+    raw = np.zeros(12 * 8 + 1, np.uint8)
+    misaligned = raw[1:].view(np.float64).reshape(3, 4)
+    misaligned[...] = X
+    read_only = X.copy()
+    read_only.flags.writeable = False
+    mapped = np.memmap(path / "x", np.float64, "w+", shape=(3, 4))
+    mapped[...] = X
+    return {
+        "contiguous": X, "strided": whole[::2, ::2], "backward": X[::-1, ::-1], "Fortran": np.asfortranarray(X),
+        "transposed": X.T, "misaligned": misaligned, "read-only": read_only, "swapped": X.astype(">f8"),
+        "broadcast": np.broadcast_to(X[0], (3, 4)), "mapped": mapped, "empty": np.zeros((0, 4)), "empty rows": X[:, :0],
+        "no axes": np.array(1.5), "scalar": np.float64(1.5), "recarray view": X.view(np.recarray), "one": X[:1, :1],
+        "swapped strided": whole.astype(">f8")[1::2, ::2], "bool as mask": X > 0, "swapped int": np.arange(4).astype(">i4"),
+    }  # fmt: skip
+
+
+def test_layouts(tmp_path: Path) -> None:
+    """Any memory layout gives NumPy's values, in native order, and no argument is changed."""
+    compiled = pb.compile_grad(lambda x: (x * 2, np.sum(x * 1.0), x[..., None]))
+    gradient = pb.compile_grad(lambda x: np.sum(x * x * x))
+    for name, array in layouts(tmp_path).items():
+        before = np.array(array)
+        for _ in range(2):
+            twice, total, column = compiled(array)
+            wanted = np.asarray(array) * 2
+            np.testing.assert_array_equal(twice, wanted, err_msg=name)
+            assert twice.dtype == wanted.dtype.newbyteorder("=") and twice.dtype.isnative, name
+            np.testing.assert_allclose(total, np.sum(array * 1.0), err_msg=name)
+            np.testing.assert_array_equal(column, np.asarray(array)[..., None])
+            assert type(twice) in (np.ndarray, np.float64), name
+            if np.asarray(array).dtype.kind == "f":
+                np.testing.assert_allclose(gradient.grad(array), 3 * np.asarray(array) ** 2, err_msg=name)
+        np.testing.assert_array_equal(array, before, err_msg=name)
+        assert not np.shares_memory(twice, np.asarray(array))
+
+
+def test_captured_arrays_of_any_layout(tmp_path: Path) -> None:
+    for name, array in layouts(tmp_path).items():
+        if type(array) is np.recarray:
+            continue
+        found = pb.compile_grad(lambda x, array=array: (x + array, array * x))(2.0)
+        np.testing.assert_array_equal(found[0], 2.0 + np.asarray(array), err_msg=name)
+        np.testing.assert_array_equal(found[1], 2.0 * np.asarray(array), err_msg=name)
+
+
+def test_results_never_share_memory_with_arguments_or_each_other() -> None:
+    first, second, third = pb.compile_grad(lambda x: (x, x, x.T))(X)
+    for one, other in ((first, X), (first, second), (first, third)):
+        assert not np.shares_memory(one, other)
+    first[...] = 0
+    np.testing.assert_array_equal(second, X)

@@ -94,6 +94,8 @@ def _holds_traced(values: Any) -> bool:
 def known(name: str, argument: str, value: Any) -> np.ndarray[Any, Any]:
     """An argument that decides on shapes, as an ndarray. Raises: TraceError for a traced one."""
     found = as_array(value)
+    if isinstance(found, Traced) and found.known is not None:
+        return found.known
     if isinstance(found, Traced):
         raise TraceError(f"np.{name} with {argument} that the traced function computes has a shape that depends on values",
                          location=caller(), help=f"compute {argument} outside and pass it as static_argnums, or "
