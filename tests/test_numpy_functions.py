@@ -248,6 +248,17 @@ CASES: dict[str, list[Case]] = {
         lambda x, y, *_: (np.interp(x, np.arange(60.0) / 10 - 3, np.arange(60.0) ** 2), np.bincount([0, 2, 2, 5], weights=y, minlength=8)),
         lambda x, y, *_: np.bincount(np.array([1, 0, 1, 1]), weights=y),
     ],
+    "sorting": [
+        lambda x, y, t, n, u, b, s, e, w: (np.sort(x), np.sort(x, 0), np.sort(x, None), np.sort(n), np.sort(b), np.sort(u, 0), np.sort(w), np.sort(e)),
+        lambda x, y, t, n, u, b, s, e, w: (np.argsort(x), x.argsort(0), np.argsort(w, axis=None), np.argsort(n, kind="stable"), np.sort(t, 1)),
+        lambda x, y, t, n, *_: (np.lexsort((n[0] % 2, n[1])), np.lexsort((x, n % 3)), np.partition(y, 1)[1], np.argpartition(y, 2)[2]),
+        lambda x, y, t, n, u, b, s, e, w: (np.median(x), np.median(x, 0), np.median(t, (0, 2), keepdims=True), np.median(n, 1), np.median(w, 1), np.median(x[:2], 0)),
+        lambda x, y, t, n, u, b, s, e, w: (np.nanmedian(w), np.nanmedian(w, 0), np.nanmedian(w, 1, keepdims=True), np.nanmedian(n), np.median(u), np.median(e)),
+        lambda x, y, t, n, u, b, s, e, w: (np.quantile(x, 0.3), np.quantile(x, [0.1, 0.9], axis=0), np.quantile(n, 0.5, axis=1), np.percentile(x, 25, axis=1, keepdims=True)),
+        lambda x, y, t, n, *_: [np.quantile(x, [0, 0.2, 0.55, 1], axis=1, method=m) for m in ("linear", "lower", "higher", "nearest", "midpoint", "hazen", "weibull", "median_unbiased", "normal_unbiased")],
+        lambda x, y, t, n, u, b, s, e, w: (np.nanquantile(w, 0.3, axis=1), np.nanpercentile(w, [10, 90]), np.percentile(t, [[5, 50], [75, 95]], (0, 1)), np.quantile(w, 0.5, axis=1)),
+        lambda x, y, t, n, *_: (np.quantile(x.astype("f4"), 0.3), np.quantile(x.astype("f4"), [0.3], axis=0), np.percentile(x.astype("f4"), 30), np.median(x.astype("f4"), 1)),
+    ],
     "values": [
         lambda x, y, t, n, *_: (np.round(x), x.round(2), np.round(x * 100, -1), np.around(x, 1), np.round(n), np.round(n, -1), np.fix(x)),
         lambda x, y, t, n, u, b, s, e, w: (np.nan_to_num(w), np.nan_to_num(w / 0.0, nan=7, posinf=1, neginf=-1), np.nan_to_num(n), np.nan_to_num(x / 0)),

@@ -50,6 +50,8 @@ OF_X: dict[str, Case] = {
     "searchsorted": lambda x: x * np.searchsorted([-0.5, 0.0, 0.5], x), "linspace": lambda x: np.linspace(x[0], x[1], 5),
     "insert": lambda x: np.insert(x, 1, x[0] * 2, axis=0), "bincount": lambda x: np.bincount(N.ravel(), weights=x.ravel() ** 2),
     "average": lambda x: np.average(x, axis=1, weights=[1.0, 2, 3, 4]), "polyder": lambda x: np.polyder(x[0]), "polyint": lambda x: np.polyint(x[0]),
+    "sort": lambda x: np.sort(x, 0) ** 2, "sort flat": lambda x: np.sort(x, None), "median": lambda x: np.median(x, 1),
+    "quantile": lambda x: np.quantile(x, [0.2, 0.7], axis=1), "percentile": lambda x: np.percentile(x, 33),
     "float32": lambda x: (x * 2) ** 2, "mean where": lambda x: np.mean(x, 1, where=N < 3), "sum initial": lambda x: np.sum(x**2, 0, initial=3.0),
 }  # fmt: skip
 OF_TWO: dict[str, Case] = {

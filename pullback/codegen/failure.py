@@ -7,6 +7,7 @@ from pullback.errors import ArgumentValueError, OutOfBoundsError, OutOfMemoryErr
 from pullback.ir.core import Operation
 from pullback.ir.ops.contraction import ScatterAdd
 from pullback.ir.ops.control import For
+from pullback.ir.ops.sorting import ArgSort
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate, out_of_bounds
 
 
@@ -28,6 +29,8 @@ class Failure:
                 error = out_of_bounds(number, dim, sizes[axis], axis)
             case DynamicUpdate() | DynamicAdd():
                 error = out_of_bounds(number, dim, operation.operands[1].type.shape[axis], axis)
+            case ArgSort():
+                return OutOfMemoryError(f"there is no memory to sort {number} elements", location=operation.location)
             case ScatterAdd(size):
                 error = _out_of_rows(number, size)
             case _:

@@ -154,6 +154,12 @@ class TracedArray(Traced):
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
         return shapes.trace(self, offset, axis1, axis2, dtype, out)
 
+    def argsort(self, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+        return FUNCTIONS[np.argsort](self, axis, kind, order)
+
+    def sort(self, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
+        self[...] = FUNCTIONS[np.sort](self, axis, kind, order)
+
     def searchsorted(self, v: Any, side: str = "left", sorter: Any = None) -> Any:
         return selection.searchsorted(self, v, side, sorter)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pullback.codegen.llvm_text import FunctionText
-from pullback.codegen.lower import contraction, movement, selection
+from pullback.codegen.lower import contraction, movement, selection, sorting
 from pullback.ir.core import Op, Operation
 from pullback.ir.ops.contraction import Gather, Matmul, ScatterAdd
 from pullback.ir.ops.reduction import ArgMax, ArgMin
 from pullback.ir.ops.shape import Assemble, Concatenate
+from pullback.ir.ops.sorting import ArgSort
 
 Lowering = Callable[[FunctionText, Operation, Sequence[str], Sequence[str], int], None]
 """Takes the function to emit into, the operation, its operands' and results' pointers, and its failure number."""
@@ -19,6 +20,7 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ScatterAdd: selection.scatter_add,
     ArgMax: selection.arg_extreme,
     ArgMin: selection.arg_extreme,
+    ArgSort: sorting.arg_sort,
     Assemble: movement.assemble,
     Concatenate: movement.concatenate,
 }
@@ -26,8 +28,8 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
 
 
 def failures_of(operation: Operation) -> int:
-    """In how many ways an operation can fail at run time: one per axis that is indexed and checked."""
+    """In how many ways an operation can fail at run time: one per axis that is indexed and checked, or for memory."""
     match operation.op:
-        case Gather() | ScatterAdd():
+        case Gather() | ScatterAdd() | ArgSort():
             return 1
     return 0

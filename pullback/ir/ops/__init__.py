@@ -9,10 +9,11 @@ from pullback.ir.ops import (
     logic,
     reduction,
     shape,
+    sorting,
     window,
 )
 
 __all__ = [
     "arithmetic", "composed", "contraction", "control", "creation", "elementary", "logic", "reduction", "shape",
-    "window",
+    "sorting", "window",
 ]  # fmt: skip

@@ -16,7 +16,6 @@ _SHAPE = "its result's shape depends on values: choose with np.where(mask, x, 0)
 _LINALG = (
     "solve outside of the traced function and pass the result as an argument, or write the formula for a small size"
 )
-_ORDER = "sort outside of the traced function: pass the order in, and read x[order]"
 _COMPLEX = "complex numbers are not supported: keep real and imaginary parts in arrays of their own"
 _FILE = "return the array from the function, and save or show the result"
 _COUNTS = "counts have no derivative: compute them outside of the traced function"
@@ -28,9 +27,7 @@ _HELP: dict[str, str] = {
         "nonzero", "flatnonzero", "argwhere", "unique", "unique_all", "unique_counts", "unique_inverse",
         "unique_values", "union1d", "intersect1d", "setdiff1d", "setxor1d", "trim_zeros",
     ), _SHAPE),
-    **dict.fromkeys(("sort", "argsort", "lexsort", "partition", "argpartition", "sort_complex", "median", "percentile",
-                     "quantile", "nanmedian", "nanpercentile", "nanquantile"), _ORDER),
-    **dict.fromkeys(("angle",), _COMPLEX),
+    **dict.fromkeys(("angle", "sort_complex"), _COMPLEX),
     **dict.fromkeys(("save", "savez", "savez_compressed", "savetxt"), _FILE),
     **dict.fromkeys(("histogram", "histogram2d", "histogramdd", "histogram_bin_edges"), _COUNTS),
     "polymul": "use np.convolve(p, q)",

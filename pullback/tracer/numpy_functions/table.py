@@ -10,8 +10,9 @@ from pullback.tracer.numpy_functions.reductions import REDUCTIONS
 from pullback.tracer.numpy_functions.running import RUNNING
 from pullback.tracer.numpy_functions.selection import SELECTION
 from pullback.tracer.numpy_functions.shapes import SHAPES
+from pullback.tracer.numpy_functions.sorting import SORTING
 from pullback.tracer.numpy_functions.values import VALUES
 
 FUNCTIONS: Functions = MappingProxyType(
-    {**REDUCTIONS, **RUNNING, **SHAPES, **JOINING, **PRODUCTS, **SELECTION, **VALUES}
+    {**REDUCTIONS, **RUNNING, **SHAPES, **JOINING, **PRODUCTS, **SELECTION, **SORTING, **VALUES}
 )
