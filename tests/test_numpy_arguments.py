@@ -150,7 +150,8 @@ def test_argnums(arguments: dict[str, Any]) -> None:
     chosen = arguments.get("argnames", arguments.get("argnums"))
     names = [each if isinstance(each, str) else "abc"[each] for each in np.atleast_1d(chosen).tolist()]
     expected = [wanted[name] for name in names]
-    calls = [compiled.grad(A, B, d=3.0), compiled.grad(A, b=B, d=3.0), compiled.grad(b=B, a=A, d=3.0), compiled.grad(A, B, 2.0, d=3.0)]
+    calls = [compiled.grad(A, B, d=3.0), compiled.grad(A, b=B, d=3.0), compiled.grad(b=B, a=A, d=3.0),
+             compiled.grad(A, B, 2.0, d=3.0)]
     for found in calls:
         found = found if isinstance(found, tuple) else (found,)
         assert len(found) == len(expected)
@@ -172,7 +173,8 @@ def test_wrong_argnums(options: dict[str, Any], text: str) -> None:
 
 def test_calls_that_do_not_fit_the_signature() -> None:
     compiled = pb.compile_grad(three)
-    for call in (partial(compiled, A), partial(compiled, A, B, 1.0, 2.0), partial(compiled, A, B, e=1), partial(compiled.grad, A)):
+    for call in (partial(compiled, A), partial(compiled, A, B, 1.0, 2.0), partial(compiled, A, B, e=1),
+                 partial(compiled.grad, A)):
         with pytest.raises(ArgumentError, match=r"argument"):
             call()
 

@@ -34,37 +34,51 @@ OF_X: dict[str, Case] = {
     "norm inf": lambda x: np.linalg.norm(x, np.inf), "norm -1": lambda x: np.linalg.norm(x, -1, 1),
     "cov": np.cov, "corrcoef": np.corrcoef, "diff": lambda x: np.diff(x, 2), "gradient": lambda x: np.gradient(x, axis=1),
     "gradient of 2": lambda x: np.gradient(x, [0, 1, 3, 4.0], axis=1, edge_order=2), "trapezoid": np.trapezoid,
-    "unwrap": lambda x: np.unwrap(x * 9), "tril": np.tril, "diag": lambda x: np.diag(x, 1), "diag of vector": lambda x: np.diag(x[0], -1),
-    "trace": lambda x: np.trace(x, 1), "roll": lambda x: np.roll(x, (1, 2), (0, 1)), "pad": lambda x: np.pad(x, ((1, 2), (0, 1))),
+    "unwrap": lambda x: np.unwrap(x * 9), "tril": np.tril, "diag": lambda x: np.diag(x, 1),
+    "diag of vector": lambda x: np.diag(x[0], -1),
+    "trace": lambda x: np.trace(x, 1), "roll": lambda x: np.roll(x, (1, 2), (0, 1)),
+    "pad": lambda x: np.pad(x, ((1, 2), (0, 1))),
     "pad edge": lambda x: np.pad(x, 2, "edge"), "pad reflect": lambda x: np.pad(x, 2, "reflect"), "rot90": np.rot90,
     "pad wrap": lambda x: np.pad(x, ((3, 2), (4, 5)), "wrap"), "pad symmetric": lambda x: np.pad(x, 2, "symmetric"),
-    "repeat": lambda x: np.repeat(x, [2, 0, 3], axis=0), "tile": lambda x: np.tile(x, (2, 2)), "resize": lambda x: np.resize(x, 30),
-    "windows": lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 2)) ** 2, "flip": np.flip, "delete": lambda x: np.delete(x, 1, 1),
-    "take_along_axis": lambda x: np.take_along_axis(x, N[:, :2], 1), "take": lambda x: np.take(x, N), "matrix_power": lambda x: np.linalg.matrix_power(x[:, :3], 3),
-    "block": lambda x: np.block([[x, x**2], [np.ones((3, 8))]]), "split": lambda x: np.split(x, 2, 1)[1] * np.array_split(x, 2, 1)[0],
+    "repeat": lambda x: np.repeat(x, [2, 0, 3], axis=0), "tile": lambda x: np.tile(x, (2, 2)),
+    "resize": lambda x: np.resize(x, 30),
+    "windows": lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 2)) ** 2, "flip": np.flip,
+    "delete": lambda x: np.delete(x, 1, 1),
+    "take_along_axis": lambda x: np.take_along_axis(x, N[:, :2], 1), "take": lambda x: np.take(x, N),
+    "matrix_power": lambda x: np.linalg.matrix_power(x[:, :3], 3),
+    "block": lambda x: np.block([[x, x**2], [np.ones((3, 8))]]),
+    "split": lambda x: np.split(x, 2, 1)[1] * np.array_split(x, 2, 1)[0],
     "einsum of one": lambda x: np.einsum("ii->i", x[:, :3]), "multi_dot": lambda x: np.linalg.multi_dot([x, x.T, x]),
-    "meshgrid": lambda x: np.multiply(*np.meshgrid(x[0], x[1])), "apply_along_axis": lambda x: np.apply_along_axis(np.cumprod, 1, x),
-    "select": lambda x: np.select([x > 0.3, x < -0.2], [x**2, np.sin(x)], 0.5), "piecewise": lambda x: np.piecewise(x, [x < 0], [np.exp, np.cos]),
+    "meshgrid": lambda x: np.multiply(*np.meshgrid(x[0], x[1])),
+    "apply_along_axis": lambda x: np.apply_along_axis(np.cumprod, 1, x),
+    "select": lambda x: np.select([x > 0.3, x < -0.2], [x**2, np.sin(x)], 0.5),
+    "piecewise": lambda x: np.piecewise(x, [x < 0], [np.exp, np.cos]),
     "logaddexp.reduce": lambda x: np.logaddexp.reduce(x, axis=1), "maximum.accumulate": lambda x: np.maximum.accumulate(x, 1),
-    "hypot.reduce": lambda x: np.hypot.reduce(x, 1), "where": lambda x: np.where(MASK, x**3, -x), "vander": lambda x: np.vander(x[0], 4),
+    "hypot.reduce": lambda x: np.hypot.reduce(x, 1), "where": lambda x: np.where(MASK, x**3, -x),
+    "vander": lambda x: np.vander(x[0], 4),
     "searchsorted": lambda x: x * np.searchsorted([-0.5, 0.0, 0.5], x), "linspace": lambda x: np.linspace(x[0], x[1], 5),
     "insert": lambda x: np.insert(x, 1, x[0] * 2, axis=0), "bincount": lambda x: np.bincount(N.ravel(), weights=x.ravel() ** 2),
-    "average": lambda x: np.average(x, axis=1, weights=[1.0, 2, 3, 4]), "polyder": lambda x: np.polyder(x[0]), "polyint": lambda x: np.polyint(x[0]),
+    "average": lambda x: np.average(x, axis=1, weights=[1.0, 2, 3, 4]), "polyder": lambda x: np.polyder(x[0]),
+    "polyint": lambda x: np.polyint(x[0]),
     "sort": lambda x: np.sort(x, 0) ** 2, "sort flat": lambda x: np.sort(x, None), "median": lambda x: np.median(x, 1),
     "quantile": lambda x: np.quantile(x, [0.2, 0.7], axis=1), "percentile": lambda x: np.percentile(x, 33),
-    "float32": lambda x: (x * 2) ** 2, "mean where": lambda x: np.mean(x, 1, where=N < 3), "sum initial": lambda x: np.sum(x**2, 0, initial=3.0),
+    "float32": lambda x: (x * 2) ** 2, "mean where": lambda x: np.mean(x, 1, where=N < 3),
+    "sum initial": lambda x: np.sum(x**2, 0, initial=3.0),
 }  # fmt: skip
 OF_TWO: dict[str, Case] = {
     "hypot": np.hypot, "logaddexp2": np.logaddexp2, "arctan2": np.arctan2, "power": lambda x, y: np.abs(x) ** y,
     "float_power": lambda x, y: np.float_power(y, x), "maximum": np.maximum, "fmin": np.fmin, "divide": np.divide,
-    "dot": lambda x, y: x @ y, "einsum": lambda x, y: np.einsum("ij,ij,j->i", x, x, y), "tensordot": lambda x, y: np.tensordot(x, y, 0),
+    "dot": lambda x, y: x @ y, "einsum": lambda x, y: np.einsum("ij,ij,j->i", x, x, y), "tensordot": lambda x,
+    y: np.tensordot(x, y, 0),
     "kron": np.kron, "cross": lambda x, y: np.cross(x[:, :3], y[1:]), "convolve": lambda x, y: np.convolve(x[0], y[:3], "same"),
     "long convolve": lambda x, y: np.convolve(np.tile(x.ravel(), 4), np.tile(y, 9)), "polyval": lambda x, y: np.polyval(y, x),
     "inner": np.inner, "outer": np.outer, "interp by x": lambda x, y: np.interp(x, np.cumsum(y) - 1.5, y),
     "interp of 50": lambda x, y: np.interp(x, np.arange(50.0) / 20 - 1, np.cumsum(np.tile(y, 13)[:50])),
-    "trapezoid over x": lambda x, y: np.trapezoid(x, np.cumsum(y)), "gradient over x": lambda x, y: np.gradient(x, np.cumsum(y), axis=1),
+    "trapezoid over x": lambda x, y: np.trapezoid(x, np.cumsum(y)), "gradient over x": lambda x,
+    y: np.gradient(x, np.cumsum(y), axis=1),
     "average by weights": lambda x, y: np.average(x, axis=1, weights=y), "correlate": lambda x, y: np.correlate(x[1], y[:2]),
-    "vecdot": np.vecdot, "linspace between": lambda x, y: np.linspace(x, y, 4, endpoint=False), "logspace": lambda x, y: np.logspace(x, y, 3),
+    "vecdot": np.vecdot, "linspace between": lambda x, y: np.linspace(x, y, 4, endpoint=False), "logspace": lambda x,
+    y: np.logspace(x, y, 3),
     "choose": lambda x, y: np.choose(N % 2, [x, y]), "append": lambda x, y: np.append(x, y) ** 2,
 }  # fmt: skip
 
@@ -96,7 +110,8 @@ def test_functions_that_skip_nan_give_it_no_gradient() -> None:
 ZERO = np.zeros(3)
 AWKWARD: list[tuple[str, Case, Any, Any]] = [
     ("norm at 0", np.linalg.norm, ZERO, ZERO),
-    ("norm of rows, one of them 0", lambda x: np.linalg.norm(x, axis=1), np.array([[3.0, 4.0], [0.0, 0.0]]), [[0.6, 0.8], [0, 0]]),
+    ("norm of rows, one of them 0", lambda x: np.linalg.norm(x, axis=1), np.array([[3.0, 4.0], [0.0, 0.0]]),
+     [[0.6, 0.8], [0, 0]]),
     ("norm 3 at 0", lambda x: np.linalg.norm(x, 3), ZERO, ZERO),
     ("norm 1/2 at 0", lambda x: np.linalg.norm(x, 0.5), np.array([0.0, 1.0]), [0.0, 1.0]),
     ("std of constants", np.std, np.full(4, 2.5), np.zeros(4)),
@@ -154,7 +169,8 @@ def test_second_derivatives_of_composed_functions() -> None:
 
 def test_float32_gradients_are_float32() -> None:
     at = X.astype(np.float32)
-    for function in (np.linalg.norm, np.var, lambda x: np.cumsum(x)[-1], lambda x: np.sum(x * 2.0), lambda x: np.sum(np.hypot(x, 1))):
+    for function in (np.linalg.norm, np.var, lambda x: np.cumsum(x)[-1], lambda x: np.sum(x * 2.0),
+                     lambda x: np.sum(np.hypot(x, 1))):
         compiled = pb.compile_grad(function)
         value, found = compiled.value_and_grad(at)
         assert value.dtype == np.float32 and found.dtype == np.float32

@@ -13,24 +13,28 @@ from pullback.errors import OutOfBoundsError, TraceError
 R = np.random.default_rng(5)
 X = R.uniform(-2, 2, (5, 4))
 T = R.uniform(-2, 2, (3, 5, 4))
-I = np.array([0, 3, -1, 2])
+PLACES = np.array([0, 3, -1, 2])
 ROWS, COLUMNS = np.array([[0], [2], [4]]), np.array([1, -1])
 MASK = X > 0
 
 KNOWN: list[Any] = [
     2, -1, (1, 2), (-1, -1), slice(None), slice(1, 3), slice(None, None, -1), slice(4, 0, -2), slice(3, 1), slice(-9, 9),
     (slice(None), 1), (slice(1, None), slice(None, None, 2)), ..., (..., 0), (0, ...), (..., None), None,
-    (None, slice(None), None, 2), (slice(None), None), [0, 2], [[0, 1], [2, 3]], [], I, np.abs(I).astype(np.uint8), np.array(2),
-    np.int8(3), (I, 0), (0, I), (I, I), (I, slice(None, 2)), (slice(None), I), (slice(1, 4), [0, -1, 1]),
-    (ROWS, COLUMNS), (ROWS, slice(None)), (I[:, None], None, 1), (None, I), (I, None), (slice(None), [True, False, True, True]),
+    (None, slice(None), None, 2), (slice(None), None), [0, 2], [[0, 1], [2, 3]], [], PLACES, np.abs(PLACES).astype(np.uint8),
+    np.array(2),
+    np.int8(3), (PLACES, 0), (0, PLACES), (PLACES, PLACES), (PLACES, slice(None, 2)), (slice(None), PLACES),
+    (slice(1, 4), [0, -1, 1]),
+    (ROWS, COLUMNS), (ROWS, slice(None)), (PLACES[:, None], None, 1), (None, PLACES), (PLACES, None),
+    (slice(None), [True, False, True, True]),
     MASK, MASK[:, 0], (slice(None), MASK[0]), (MASK[:, 0], 1), (2, MASK[2]), [True, False, False, True, True],
     np.ix_([0, 2], [1, 3]), (np.array([], int), 1), (slice(0, 0), 1), np.zeros((5, 4), bool),
 ]  # fmt: skip
 DEEPER: list[Any] = [
-    1, (0, 1, 2), (slice(None), I), (0, slice(None), I), (slice(None), 1, I), (I[:3] % 3, slice(None), I[:3]),
-    ([0, 2], slice(1, 3), [1, 2]), (..., I), (I[:2] % 2, ..., I[:2]), (None, [0, 1], slice(None), [2, 3]),
+    1, (0, 1, 2), (slice(None), PLACES), (0, slice(None), PLACES), (slice(None), 1, PLACES),
+    (PLACES[:3] % 3, slice(None), PLACES[:3]),
+    ([0, 2], slice(1, 3), [1, 2]), (..., PLACES), (PLACES[:2] % 2, ..., PLACES[:2]), (None, [0, 1], slice(None), [2, 3]),
     (slice(None), MASK), ([0, 1, 2], 1), (0, MASK), (slice(None), ROWS, COLUMNS), (ROWS % 3, slice(None), COLUMNS),
-    (1, slice(None), [3, 0]), ([1], 2, slice(None)), (slice(None), 2, None, [1, 0]), (I % 3, I, I), (0, ..., 1),
+    (1, slice(None), [3, 0]), ([1], 2, slice(None)), (slice(None), 2, None, [1, 0]), (PLACES % 3, PLACES, PLACES), (0, ..., 1),
 ]  # fmt: skip
 
 
@@ -59,16 +63,16 @@ def test_traced_indices() -> None:
             lambda x, t, i, k: (x[np.argmax(x, 0)], x[np.argmax(x, 0), np.arange(4)], x[np.int8(1) * i], t[0][i]),
             lambda x, t, i, k: (x[[k, 0, 1]], x[k, [k, k]], x.ravel()[i], t[..., k], x[i.astype(np.uint8) % 4]),
         ],
-        (X, T, I, 1),
+        (X, T, PLACES, 1),
     )  # fmt: skip
 
 
 def test_gradients_of_traced_indices() -> None:
     compiled = pb.compile_grad(lambda x, i: np.sum(x[i] * np.arange(16.0).reshape(4, 4)) + np.sum(x[i, i % 4] ** 2))
     wanted = np.zeros_like(X)
-    np.add.at(wanted, I, np.arange(16.0).reshape(4, 4))
-    np.add.at(wanted, (I, I % 4), 2 * X[I, I % 4])
-    np.testing.assert_allclose(compiled.grad(X, I), wanted)
+    np.add.at(wanted, PLACES, np.arange(16.0).reshape(4, 4))
+    np.add.at(wanted, (PLACES, PLACES % 4), 2 * X[PLACES, PLACES % 4])
+    np.testing.assert_allclose(compiled.grad(X, PLACES), wanted)
 
 
 @pytest.mark.parametrize(

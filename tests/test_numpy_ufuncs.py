@@ -55,7 +55,7 @@ def check(ufunc: np.ufunc, kinds: list[tuple[str, ...]]) -> None:
             fine.append(operands)
         else:
             with pytest.raises((DTypeError, PullbackError)):
-                pb.compile_grad(lambda *args: ufunc(*args))(*operands)  # noqa: B023
+                pb.compile_grad(lambda *args: ufunc(*args))(*operands)
     flat = [value for operands in fine for value in operands]
     cases = [lambda *args, start=start: ufunc(*args[start : start + ufunc.nin])
              for start in range(0, len(flat), ufunc.nin)]  # fmt: skip
