@@ -179,5 +179,5 @@ FUNCTIONS: Mapping[Elementary, Callable[..., Scalar]] = MappingProxyType({
 BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
     (Elementary.SIN, f32): 1.5, (Elementary.SIN, f64): 1.5,
     (Elementary.COS, f32): 1.5, (Elementary.COS, f64): 1.5,
-    (Elementary.TAN, f32): 2.0, (Elementary.TAN, f64): 2.0,
+    (Elementary.TAN, f32): 2.2, (Elementary.TAN, f64): 2.2,
 })  # fmt: skip
