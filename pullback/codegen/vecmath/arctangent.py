@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pullback.codegen.vecmath.polynomial import estrin
+from pullback.codegen.vecmath.polynomial import constant_last
 from pullback.dtypes import DType, f32, f64, signed_of_width
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
 
@@ -45,7 +45,7 @@ _CONSTANTS: Mapping[DType, _Constants] = MappingProxyType({
 def _angle(s: ScalarBuilder, t: Scalar, base: Scalar, base_rest: Scalar) -> Scalar:
     """base + base_rest + arctan t for |t| <= 1, where the base is 0 or at least 1."""
     square = s.mul(t, t)
-    series = estrin(s, square, _CONSTANTS[t.dtype].series)
+    series = constant_last(s, square, _CONSTANTS[t.dtype].series)
     # base + t with its rounding error: what is small is summed first.
     total = s.add(base, t)
     error = s.add(s.sub(base, total), t)

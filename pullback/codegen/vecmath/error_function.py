@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from pullback.codegen.vecmath.binary import FORMATS, at_most
 from pullback.codegen.vecmath.exponential import growth, power_of_two, reduce
-from pullback.codegen.vecmath.polynomial import estrin
+from pullback.codegen.vecmath.polynomial import constant_last, estrin
 from pullback.dtypes import DType, f32, f64
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
 
@@ -59,7 +59,7 @@ def _outer(s: ScalarBuilder, magnitude: Scalar) -> Scalar:
     dtype = magnitude.dtype
     constants, one = _CONSTANTS[dtype], s.constant(dtype, 1.0)
     beyond = s.sub(at_most(s, magnitude, constants.flat), one)
-    reduced = reduce(s, estrin(s, beyond, constants.outer), bias=FORMATS[dtype].bias)
+    reduced = reduce(s, constant_last(s, beyond, constants.outer), bias=FORMATS[dtype].bias)
     factor = power_of_two(s, reduced.bits, dtype)
     return s.sub(one, s.fma(growth(s, reduced), factor, factor))
 

@@ -23,3 +23,12 @@ def estrin(s: ScalarBuilder, x: Scalar, coefficients: Sequence[float]) -> Scalar
         if len(terms) > 1:
             power = s.mul(power, power)
     return terms[0]
+
+
+def constant_last(s: ScalarBuilder, x: Scalar, coefficients: Sequence[float]) -> Scalar:
+    """Estrin's scheme for all but c[0], which is added last: one rounding of the result's size instead of several.
+
+    For results that are no small correction of something larger, and where the rest is smaller than c[0].
+    """
+    first, *rest = coefficients
+    return s.fma(x, estrin(s, x, rest), s.constant(x.dtype, first))

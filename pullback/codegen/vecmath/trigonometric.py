@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from pullback.codegen.vecmath.binary import FORMATS, shifted_left
 from pullback.codegen.vecmath.payne_hanek import Reduced, reduce_large
-from pullback.codegen.vecmath.polynomial import estrin
+from pullback.codegen.vecmath.polynomial import constant_last, estrin
 from pullback.dtypes import DType, f32, f64
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
 
@@ -106,7 +106,7 @@ def _tangent(s: ScalarBuilder, reduced: Reduced) -> Scalar:
     """tan(r + rest), to first order in `rest` at slope 1 + r^2."""
     r = reduced.r
     square = s.mul(r, r)
-    series = estrin(s, square, _CONSTANTS[r.dtype].tangent)
+    series = constant_last(s, square, _CONSTANTS[r.dtype].tangent)
     return s.add(r, s.fma(s.mul(square, r), series, s.fma(square, reduced.rest, reduced.rest)))
 
 
