@@ -9,9 +9,10 @@ from pullback.ir.ad.regions_loop import PullBack, pull_loop
 from pullback.ir.ad.residuals import choose, supply
 from pullback.ir.ad.tapes import zeros_like
 from pullback.ir.analysis.uses import closed_over, substitute
+from pullback.ir.clone import copy_region
 from pullback.ir.core import Builder, Operation, Region, RegionBuilder, Value
 from pullback.ir.loop_parts import set_results
-from pullback.ir.ops.control import EmptyTape, If, Loop
+from pullback.ir.ops.control import Checkpoint, EmptyTape, If, Loop
 from pullback.ir.ops.creation import Full
 from pullback.ir.passes.dce import prune
 from pullback.ir.types import ArrayType, TapeType
@@ -43,7 +44,7 @@ def _pull_branches(
     active: set[Value],
     pull_back: PullBack,
 ) -> None:
-    """``if`` and ``call``: the adjoint of each region runs where the region ran, and reads what it left.
+    """``if``, ``call`` and ``checkpoint``: the adjoint of each region runs where the region ran, and reads what it left.
 
         %1 = if %c { ^()              // =>  %1, %2 = if %c { ^()
           %0 = exp %x : f64[]                  %0 = exp %x : f64[]
@@ -53,7 +54,8 @@ def _pull_branches(
         } : f64[]                            } : f64[], f64[]
                                              %x_bar, %y_bar = if %c { yield %1_bar * %2, %zero } { yield %zero, %1_bar }
 
-    What the sum of a cotangent is so far, branches add to themselves: in place, where they add a window.
+    What the sum of a cotangent is so far, branches add to themselves: in place, where they add a window. The adjoint of a
+    checkpoint runs its operations again, for itself.
     """
     _close_over_operands(operation)
     sources = [value for value in closed_over(operation.regions) if value in active]
@@ -61,10 +63,12 @@ def _pull_branches(
     bases = {source: base for source, base in sums.items() if base is not None}
     adjoints = []
     found = []
+    again = isinstance(operation.op, Checkpoint)
     for region in operation.regions:
-        adjoints.append(Region())
+        primal = copy_region(region, {}) if again else region
+        adjoints.append(Region([], primal.operations if again else []))
         inner = d.within(adjoints[-1])
-        found.append(pull_back(inner, region.operations, region.yields, complete, sources, bases))
+        found.append(pull_back(inner, list(primal.operations), primal.yields, complete, sources, bases))
     given: list[Value] = []
     masked = []
     for place, source in enumerate(sources):
@@ -82,7 +86,8 @@ def _pull_branches(
         return
     for adjoint in adjoints:
         prune(adjoint)
-    _hand_over(operation, adjoints)
+    if not again:
+        _hand_over(operation, adjoints)
     condition = operation.operands[:1] if isinstance(operation.op, If) else ()
     results = d.emit(operation.op, *condition, regions=tuple(adjoints)).results
     for source, result, is_masked in zip(given, results, masked, strict=True):

@@ -173,6 +173,13 @@ class Call(Control):
 
 
 @register
+class Checkpoint(Call):
+    """``(a...) {body}``: a call of which the adjoint keeps nothing: it runs the body again from what the body reads."""
+
+    name: ClassVar[str] = "checkpoint"
+
+
+@register
 @dataclass(frozen=True)
 class EmptyTape(Creation, Control):
     """A tape without records: ``() -> tape<record>``. What a branch yields in which the loop was not run."""

@@ -5,7 +5,7 @@ from pullback.dtypes import boolean
 from pullback.ir.analysis.uses import reads, substitute
 from pullback.ir.core import Function, Operation, RegionBuilder, Value
 from pullback.ir.loop_parts import take_apart
-from pullback.ir.ops.control import Call, EmptyTape, For, If, Replay, While
+from pullback.ir.ops.control import Call, Checkpoint, EmptyTape, For, If, Replay, While
 from pullback.ir.ops.creation import Full
 from pullback.ir.rewrite import Rewriter, Rules, rewrite
 from pullback.ir.types import TapeType
@@ -133,6 +133,7 @@ def _constant(value: Value) -> Full | None:
 RULES: Rules = {
     If: (decided_if, closed_over_operands, same_in_both_branches, known_condition),
     Call: (closed_over_operands, empty_call),
+    Checkpoint: (closed_over_operands, empty_call),
     For: (loop_of_no_trips, unchanged_in_loop),
     While: (loop_of_no_trips, unchanged_in_loop),
     Replay: (loop_of_no_trips, unchanged_in_loop),
