@@ -10,8 +10,9 @@ import pytest
 
 from pullback import dtypes
 from pullback.codegen import blas_call, jit
-from pullback.codegen.blas_call import Product
 from pullback.codegen.llvm_text import ModuleText
+from pullback.codegen.product import Product
+from pullback.codegen.small_product import is_small
 from pullback.runtime import blas
 from pullback.runtime.blas import BlasLibrary
 
@@ -27,12 +28,14 @@ def library(request):
     return found
 
 
-def run_products(products: list[Product], library: BlasLibrary | None) -> list[tuple[np.ndarray, np.ndarray]]:
+def run_products(
+    products: list[Product], library: BlasLibrary | None, emit=blas_call.emit_product
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Compile the products into one module, run each on random data; pairs of (got, expected)."""
     module = ModuleText()
     for index, product in enumerate(products):
         function = module.function(f"run{index}", "void", ("ptr %x", "ptr %y", "ptr %z"), linkage="")
-        blas_call.emit_product(function, product, "%x", "%y", "%z", library)
+        emit(function, product, "%x", "%y", "%z", library)
         function.emit("ret void")
     symbols = {} if library is None else dict(library.addresses)
     code = jit.link(str(module), symbols, [f"run{index}" for index in range(len(products))], verify=True)
@@ -67,6 +70,24 @@ def test_every_shape_and_order(library, dtype):
     ]
     for product, (got, expected) in zip(products, run_products(products, library), strict=True):
         np.testing.assert_array_equal(got, expected, err_msg=str(product))  # small integers: sums are exact
+
+
+@pytest.mark.parametrize("dtype", [dtypes.f64, dtypes.f32], ids=str)
+def test_small_products_are_straight_code(dtype):
+    sizes = [*SIZES[:-1], (2, 2, 2), (4, 4, 4), (8, 8, 8), (10, 1, 10), (1, 16, 3), (16, 1, 16), (10, 10, 1), (3, 16, 2),
+             (7, 3, 4), (1, 5, 2), (16, 1, 3)]  # fmt: skip
+    products = [Product(dtype, *each, *flags) for each in sizes for flags in itertools.product((False, True), repeat=3)]
+    products = [product for product in products if is_small(product)]
+
+    def emit(function, product, a, b, c, library):
+        blas_call.emit_gemm(
+            function, product.dtype, product.m, product.n, product.k, product.transpose_a, product.transpose_b, a, b, c,
+            product.accumulate,
+        )  # fmt: skip
+
+    for product, (got, expected) in zip(products, run_products(products, None, emit), strict=True):
+        np.testing.assert_array_equal(got, expected, err_msg=str(product))
+    assert not any(is_small(Product(dtype, *each)) for each in ((17, 1, 2), (16, 16, 16), (3, 0, 2)))
 
 
 @pytest.mark.parametrize("dtype", [dtypes.i64, dtypes.i32, dtypes.u8, dtypes.boolean], ids=str)

@@ -3,9 +3,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from pullback.codegen.llvm_text import FunctionText, literal, memory_type
+from pullback.codegen.product import Product
+from pullback.codegen.small_product import emit_small, is_small
 from pullback.dtypes import DType
 from pullback.runtime import blas
 from pullback.runtime.blas import BlasLibrary, Flavour
@@ -13,22 +14,6 @@ from pullback.runtime.blas import BlasLibrary, Flavour
 _ROW_ORDER, _AS_IS, _TRANSPOSED = 101, 111, 112  # CblasRowMajor, CblasNoTrans, CblasTrans
 _LARGEST_32_BIT = 2**31 - 1
 _VECTOR_BYTES = 32
-
-
-@dataclass(frozen=True)
-class Product:
-    """C[m, n] = op(A)[m, k] op(B)[k, n], or += with `accumulate`; all three C-contiguous.
-
-    op transposes: with `transpose_a` A is stored as [k, m], with `transpose_b` B as [n, k].
-    """
-
-    dtype: DType
-    m: int
-    n: int
-    k: int
-    transpose_a: bool = False
-    transpose_b: bool = False
-    accumulate: bool = False
 
 
 def blas_symbols() -> dict[str, int]:
@@ -50,12 +35,16 @@ def emit_gemm(
     c: str,
     accumulate: bool = False,
 ) -> None:
-    """Emit a `Product` on the arrays at pointers `a`, `b`, `c`, by the BLAS of this machine.
+    """Emit a `Product` on the arrays at pointers `a`, `b`, `c`, by the BLAS of this machine, or as code if it is small.
 
     Any dtype will do: what BLAS does not take (integers, bool as and-or) is looped over. The same text links only
     where `blas.find` gives the same flavour.
     """
-    emit_product(function, Product(dtype, m, n, k, transpose_a, transpose_b, accumulate), a, b, c, blas.find())
+    product = Product(dtype, m, n, k, transpose_a, transpose_b, accumulate)
+    if is_small(product):
+        emit_small(function, product, a, b, c)
+    else:
+        emit_product(function, product, a, b, c, blas.find())
 
 
 def emit_product(
