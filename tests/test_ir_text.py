@@ -275,7 +275,8 @@ def test_nesting_as_deep_as_allowed() -> None:
 WORDS = ["%x", "%0", "%9", "f64[3]", "bool[]", "i64[]", "(", ")", "{", "}", "{axes = (0,)}", ":", ",", "=", "sin",
          "add", "if", "for", "call", "return", "yield", "^", "->", "loc(", "-1", "inf", "1e5", "tape<", ">", "true",
          "@f", ";", "transpose", "reduce_sum", "{", "full", "gather", "{value = 1, dtype = f64, dims = ()}", "func",
-         "dynamic_add", "{checked = true}", "slice", "{starts = (0,), sizes = (2,), steps = (1,)}", "assemble", "iota"]  # fmt: skip
+         "dynamic_add", "{checked = true}", "slice", "{starts = (0,), sizes = (2,), steps = (1,)}", "assemble",
+         "iota"]  # fmt: skip
 
 
 @settings(max_examples=300, deadline=None)

@@ -76,8 +76,11 @@ def test_native_is_numpy(name: str, number: int, sample: Sample) -> None:
         return
     if isinstance(sample.op, Smooth) or name == "pow":
         function_name = sample.op.function if isinstance(sample.op, Smooth) else None
-        bounds = [bound for (key, dtype), bound in ULP_BOUNDS.items()
-                  if dtype.numpy == wanted.dtype and (key is function_name or (function_name is None and key.value == name))]  # fmt: skip
+        bounds = [
+            bound
+            for (key, dtype), bound in ULP_BOUNDS.items()
+            if dtype.numpy == wanted.dtype and (key is function_name or (function_name is None and key.value == name))
+        ]
         # NumPy's own error comes on top of ours; our sigmoid, softplus and logaddexp references are compositions.
         assert ulp_distance(found, wanted) <= bounds[0] + 3
     elif isinstance(sample.op, Composed):
