@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import cast
 
+from pullback.codegen import target
 from pullback.codegen.index_map import IndexMap
 from pullback.codegen.llvm_scalar import LlvmScalarBuilder
 from pullback.codegen.llvm_text import FunctionText, element_type, memory_type
@@ -17,7 +18,9 @@ from pullback.codegen.nest import FLOAT_LANES, Nest, Reduced
 from pullback.codegen.reduce import Accumulator, accumulator
 from pullback.dtypes import DType, f32, i64
 from pullback.ir.core import Value
+from pullback.ir.ops.arithmetic import Pow
 from pullback.ir.ops.base import Elementwise
+from pullback.ir.ops.elementary import Smooth
 from pullback.ir.ops.scalar import Scalar
 
 
@@ -25,6 +28,20 @@ def vector_lanes(nest: Nest) -> int:
     """Lanes of the main loop: 64 bytes of the widest float that is computed with, the same on every host."""
     values = [*nest.reads, *nest.constants, *nest.scalars, *(operation.result for operation in nest.operations)]
     return 16 if any(value.type.dtype == f32 for value in values) else FLOAT_LANES
+
+
+LONG_BODY = 24
+"""Instructions, roughly, from which one register's width a turn is enough to keep the processor busy."""
+
+
+def turn_lanes(nest: Nest) -> int:
+    """Lanes of one turn of the main loop: one register of the host's, or all of `vector_lanes` where the body is short.
+
+    Two registers for each value cost twice the time to compile, and in a long body spill for nothing.
+    """
+    work = sum(20 if isinstance(operation.op, Smooth | Pow) else 1 for operation in nest.operations)
+    lanes = vector_lanes(nest)
+    return lanes if work < LONG_BODY else max(2, lanes * target.host().vector_bytes // 64)
 
 
 STRAIGHT_BODIES = 8
@@ -101,7 +118,7 @@ class _Emitter:
             kind = accumulator(reduced, self.lanes)
             f.emit(f"store {kind.type} {kind.identity}, ptr {self.slots[reduced.target.buffer]}, align 64")
         if rank == 0:
-            self.row_body(1, None, indices, {}, {})
+            self.row_body(1, None, indices, {}, {}, {})
         elif axis == rank - 1:
             self.row(axis, indices)
         elif self.straight:
@@ -138,11 +155,11 @@ class _Emitter:
         }
         if main == self.lanes or self.straight:
             for start in range(0, main, self.lanes):
-                current = self.row_body(self.lanes, str(start), indices, fixed, current)
+                current = self.row_body(self.lanes, str(start), indices, fixed, current, kinds)
         elif main:
             current = self.vector_loop(axis, main, indices, fixed, current, kinds)
         if size > main:
-            current = self.row_body(size - main, str(main), indices, fixed, current)
+            current = self.row_body(size - main, str(main), indices, fixed, current, kinds)
         for buffer, kind in kinds.items():
             f.emit(f"store {kind.type} {current[buffer]}, ptr {self.slots[buffer]}, align 64")
 
@@ -150,27 +167,34 @@ class _Emitter:
         self, axis: int, main: int, indices: dict[int, str], fixed: dict[Value, Scalar], current: dict[Value, str],
         kinds: dict[Value, Accumulator],
     ) -> dict[Value, str]:  # fmt: skip
-        """Full vectors from 0 to `main`, accumulators in registers."""
+        """Elements from 0 to `main` (a multiple of `self.lanes`), accumulators in registers.
+
+        A turn may take fewer lanes than an accumulator has. Then the accumulator is several, which take turns: each
+        element is added where it would be with full lanes.
+        """
         f = self.function
+        lanes = min(self.lanes, turn_lanes(self.nest))
+        narrow = {buffer: kind.narrowed(lanes) for buffer, kind in kinds.items()}
+        parts = {buffer: kind.parts(f, current[buffer], narrow[buffer].lanes) for buffer, kind in kinds.items()}
         before, head, done = f.block, f.fresh_label("vector"), f.fresh_label("rest")
         f.emit(f"br label %{head}")
         f.label(head)
         index = f.fresh()
-        phis = {buffer: f.fresh() for buffer in current}
+        phis = {buffer: [f.fresh() for _ in each] for buffer, each in parts.items()}
         place = len(f.lines)
-        after = self.row_body(self.lanes, index, indices, fixed, phis)
-        following = f.let(f"add i64 {index}, {self.lanes}")
+        after = self.row_body(lanes, index, indices, fixed, {buffer: names[0] for buffer, names in phis.items()}, narrow)
+        turned = {buffer: [*names[1:], after[buffer]] for buffer, names in phis.items()}
+        following = f.let(f"add i64 {index}, {lanes}")
         more = f.let(f"icmp ult i64 {following}, {main}")
         f.emit(f"br i1 {more}, label %{head}, label %{done}")
         heads = [f"  {index} = phi i64 [ 0, %{before} ], [ {following}, %{f.block} ]"]
-        for buffer, phi in phis.items():
-            kind = kinds[buffer].type
-            heads.append(
-                f"  {phi} = phi {kind} [ {current[buffer]}, %{before} ], [ {after[buffer]}, %{f.block} ]"
-            )
+        for buffer, names in phis.items():
+            kind = narrow[buffer].type
+            for name, first, again in zip(names, parts[buffer], turned[buffer], strict=True):
+                heads.append(f"  {name} = phi {kind} [ {first}, %{before} ], [ {again}, %{f.block} ]")
         f.lines[place:place] = heads
         f.label(done)
-        return after
+        return {buffer: kind.joined(f, turned[buffer]) for buffer, kind in kinds.items()}
 
     def hoist(self, axis: int, indices: dict[int, str]) -> dict[Value, Scalar]:
         """Loads that the last axis does not move, as single elements."""
@@ -186,7 +210,7 @@ class _Emitter:
 
     def row_body(
         self, lanes: int, index: str | None, indices: dict[int, str], fixed: dict[Value, Scalar],
-        current: dict[Value, str],
+        current: dict[Value, str], kinds: Mapping[Value, Accumulator],
     ) -> dict[Value, str]:  # fmt: skip
         """Read, compute, write, accumulate for `lanes` elements from `index` on; gives the new accumulators."""
         f, nest = self.function, self.nest
@@ -224,10 +248,12 @@ class _Emitter:
         after = {}
         for reduced in nest.reductions:
             f.source(reduced.operation.location)
-            kind, element, buffer = accumulator(reduced, self.lanes), values[reduced.operand], reduced.target.buffer
+            element, buffer = values[reduced.operand], reduced.target.buffer
             if reduced.row_axes:
+                kind = kinds[buffer]
                 after[buffer] = kind.accumulate(f, Scalar(current[buffer], kind.dtype), element, lanes)
                 continue
+            kind = accumulator(reduced, self.lanes)
             dtype = reduced.operation.result.type.dtype
             pointer = self.place(self.pointers[buffer], dtype, reduced.target.map, here)
             stride = reduced.target.map.strides[last] if lanes > 1 else 1

@@ -1,7 +1,8 @@
 """How a reduction combines: its accumulator's type and start, one step, and the last steps across lanes."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from pullback import dtypes
 from pullback.codegen.llvm_scalar import LlvmScalarBuilder
@@ -102,6 +103,30 @@ class Accumulator:
             f"shufflevector {narrow} {value.text}, {narrow} splat ({one} {start}), <{width} x i32> <{order}>"
         )
         return Scalar(text, self.dtype)
+
+    def narrowed(self, lanes: int) -> Accumulator:
+        """One of the several accumulators that take turns where a turn has so many lanes."""
+        return replace(self, lanes=min(self.lanes, lanes))
+
+    def parts(self, f: FunctionText, text: str, lanes: int) -> list[str]:
+        """This accumulator taken apart into several of so many lanes."""
+        if lanes == self.lanes:
+            return [text]
+        whole = Scalar(text, self.dtype)
+        return [_lanes(f, whole, self.lanes, start, lanes).text for start in range(0, self.lanes, lanes)]
+
+    def joined(self, f: FunctionText, parts: Sequence[str]) -> str:
+        """Accumulators put together again, a power of two of them."""
+        texts, width = list(parts), self.lanes // len(parts)
+        while len(texts) > 1:
+            kind = element_type(self.dtype, width)
+            order = ", ".join(f"i32 {lane}" for lane in range(2 * width))
+            texts = [
+                f.let(f"shufflevector {kind} {left}, {kind} {right}, <{2 * width} x i32> <{order}>")
+                for left, right in zip(texts[::2], texts[1::2], strict=True)
+            ]
+            width *= 2
+        return texts[0]
 
     def horizontal(self, f: FunctionText, value: Scalar) -> Scalar:
         """All lanes into one, by halves."""

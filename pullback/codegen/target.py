@@ -18,6 +18,12 @@ class Target:
     machine: Any
     lock: AbstractContextManager[Any] = field(default_factory=threading.Lock)
 
+    @property
+    def vector_bytes(self) -> int:
+        """Width of the widest vector registers."""
+        found = self.features.split(",")
+        return 64 if "+avx512f" in found else 32 if "+avx" in found else 16
+
 
 def llvm_version() -> str:
     """LLVM's version: ``22.1.0``."""

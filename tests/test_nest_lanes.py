@@ -1,0 +1,44 @@
+"""How many lanes a turn of a loop takes must not show: sums have the same bits in long bodies and in short ones."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pullback as pb
+from pullback.codegen import emit_nest, target
+
+
+def long_body(x: Any) -> Any:
+    return np.tanh(x) * np.exp(-x * x) + np.sin(x)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(8,), (16,), (24,), (37,), (1000,), (1001,), (7, 40), (40, 7), (3, 5, 64)])
+@pytest.mark.parametrize("axis", [None, 0, -1])
+def test_sums_of_long_and_short_bodies_are_the_same_bits(dtype: str, shape: tuple[int, ...], axis: int | None) -> None:
+    x = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    values = pb.compile_grad(long_body)(x)
+    together = pb.compile_grad(lambda x: (np.sum(long_body(x), axis=axis), np.max(long_body(x), axis=axis)))(x)
+    apart = pb.compile_grad(lambda y: (np.sum(y, axis=axis), np.max(y, axis=axis)))(values)
+    for left, right in zip(together, apart, strict=True):
+        assert np.asarray(left).tobytes() == np.asarray(right).tobytes()
+
+
+@pytest.mark.parametrize("width", [16, 32, 64])
+def test_every_width_of_registers_gives_the_same_bits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(1).normal(size=203)
+
+    def f(x: Any) -> Any:
+        return np.sum(long_body(x)), np.prod(long_body(x) + 1.0), np.min(long_body(x))
+
+    wanted = pb.compile_grad(f)(x)
+    lanes = {16: 2, 32: 4, 64: 8}[width]
+    monkeypatch.setattr(emit_nest, "turn_lanes", lambda nest: lanes)
+    found = pb.compile_grad(f)(x)
+    assert [each.tobytes() for each in found] == [each.tobytes() for each in wanted]
+
+
+def test_registers_are_of_a_known_width() -> None:
+    assert target.host().vector_bytes in (16, 32, 64)
