@@ -9,11 +9,24 @@ from pullback.ir.ad.flow import UNBOUNDED, Network
 from pullback.ir.analysis.uses import own_values, reads, substitute
 from pullback.ir.clone import copy_operation
 from pullback.ir.core import Operation, Region, Value
-from pullback.ir.ops.arithmetic import Pow
-from pullback.ir.ops.base import Elementwise
+from pullback.ir.ops.arithmetic import (
+    Abs,
+    Add,
+    Cast,
+    Div,
+    Extreme,
+    FloorDivide,
+    Mul,
+    Neg,
+    Remainder,
+    Sign,
+    Sub,
+    ZeroMul,
+)
 from pullback.ir.ops.contraction import Gather
 from pullback.ir.ops.creation import Creation
-from pullback.ir.ops.elementary import Smooth
+from pullback.ir.ops.elementary import Relu, Rounding, Sqrt, StopGradient
+from pullback.ir.ops.logic import Bitwise, Comparison, IsFinite, Select
 from pullback.ir.ops.reduction import Broadcast
 from pullback.ir.ops.shape import Assemble, Concatenate, Reshape, Slice, Transpose
 from pullback.ir.ops.window import DynamicSlice
@@ -21,6 +34,11 @@ from pullback.ir.types import ArrayType, TapeType
 
 MOVES = (Creation, Broadcast, Reshape, Transpose, Slice, Assemble, Concatenate, DynamicSlice, Gather)
 """Ops without arithmetic: making their result again costs no more than reading it back."""
+ARITHMETIC = (
+    Add, Sub, Mul, ZeroMul, Div, Neg, Abs, Sign, Extreme, Cast, Comparison, Bitwise, Select, IsFinite, Sqrt, Rounding, Relu,
+    StopGradient,
+)  # fmt: skip
+"""Ops of one or a few instructions an element."""
 LARGEST_NETWORK = 50_000
 """Values among which the cut is searched; beyond, what is needed is saved as it is."""
 TAPE_BYTES = 64
@@ -84,7 +102,9 @@ def supply(adjoint: Region, residuals: Residuals, stand_ins: Mapping[Value, Valu
 def cheap(operation: Operation) -> bool:
     """Whether computing an operation again is about as fast as reading its result from memory."""
     op = operation.op
-    return isinstance(op, MOVES) or (isinstance(op, Elementwise) and not isinstance(op, Smooth | Pow))
+    return isinstance(op, MOVES + ARITHMETIC) or (
+        isinstance(op, FloorDivide | Remainder) and operation.result.type.dtype.is_integer
+    )
 
 
 def size_in_bytes(kind: ArrayType) -> int:
