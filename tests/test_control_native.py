@@ -164,6 +164,30 @@ def test_state_that_changes_places(size: int, trips: int) -> None:
     compare(function, np.arange(size), np.arange(size) ** 2, trips)
 
 
+@pytest.mark.parametrize("trips", [0, 1, 2, 5])
+def test_large_states_change_places_instead_of_being_moved(trips: int) -> None:
+    """An array and its mirror image are added, in a loop inside a loop: nothing is copied in the inner one."""
+    function = parsed("(%x: i64[100], %n: i64[]) -> (i64[100])", """
+  %3 = for %zero, %n, %one, %x {saved = ()} { ^(%i: i64[], %y: i64[100])
+    %4, %5 = while %zero, %y {saved = ()} { ^(%k: i64[], %u: i64[100])
+      %6 = less %k, %i : bool[]
+      yield %6
+    } { ^(%m: i64[], %v: i64[100])
+      %7 = slice %v {starts = (99,), sizes = (100,), steps = (-1,)} : i64[100]
+      %8 = add %7, %v : i64[100]
+      %12 = add %m, %one : i64[]
+      yield %12, %8
+    } : i64[], i64[100]
+    %13 = slice %5 {starts = (99,), sizes = (100,), steps = (-1,)} : i64[100]
+    %14 = sub %13, %y : i64[100]
+    yield %14
+  } : i64[100]
+  return %3
+""")  # fmt: skip
+    executable, _ = compare(function, np.arange(100), trips)
+    assert executable.code.text.count("phi ptr") == 2
+
+
 def test_an_old_version_that_is_still_read_is_kept() -> None:
     function = parsed("(%n: i64[]) -> (i64[5], i64[5], i64[])", """
   %a = iota {axis = 0, dtype = i64, dims = (5,)} : i64[5]

@@ -5,9 +5,10 @@ is made there, or moved there when the body is done.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from pullback.codegen.body import LONG, Body, Parts
+from pullback.codegen.emit_nest import copy_memory
 from pullback.codegen.failure import Failure
 from pullback.codegen.llvm_text import FunctionText, is_number
 from pullback.codegen.places import RegionPlan, Structured, is_scalar
@@ -73,15 +74,16 @@ def _phis(f: FunctionText, ends: Sequence[tuple[Parts, str]]) -> list[str]:
     return names
 
 
-def move_yields(body: Body, plan: RegionPlan, targets: Sequence[Value]) -> None:
+def move_yields(body: Body, plan: RegionPlan, targets: Sequence[Value], apart: Collection[Value] = ()) -> None:
     """Move the arrays that a region yields to the memory of `targets`, unless they were made there.
 
-    A target's memory may hold what is still to be moved elsewhere; there is always an order in which it is not.
+    Targets `apart` get theirs in another way. A target's memory may hold what is still to be moved elsewhere; there is
+    always an order in which it is not.
     """
     storage = body.storage
     pending = []
     for value, target in zip(plan.yields, targets, strict=False):
-        if is_scalar(value.type):
+        if is_scalar(value.type) or target in apart:
             continue
         memory = plan.memory_of(value)
         source = None if memory is None else storage.find(memory[0])
@@ -120,11 +122,50 @@ def define_state(body: Body, values: Sequence[Value], texts: Sequence[str]) -> N
             place += count
 
 
-def next_state(body: Body, inner: RegionPlan, step: Structured) -> list[str]:
+class Swaps:
+    """Arrays of a loop's state whose memory changes places with that of the next state, their pointers going round."""
+
+    def __init__(self, body: Body, step: Structured) -> None:
+        self.body = body
+        self.pairs = body.storage.swaps.get(step.operation, [])
+        self.classes = [body.storage.find(value) for pair in self.pairs for value in pair]
+        self.homes = [body.pointer(value) for pair in self.pairs for value in pair]
+
+    @property
+    def arguments(self) -> list[Value]:
+        return [argument for argument, _ in self.pairs]
+
+    def rounds(self) -> Parts:
+        """What goes round: for each pair the state's pointer and the other one."""
+        return [("ptr", home) for home in self.homes]
+
+    def begin(self, names: Sequence[str]) -> None:
+        """The pointers of this iteration."""
+        self.body.pointers.update(zip(self.classes, names, strict=True))
+
+    def following(self, names: Sequence[str]) -> list[str]:
+        """The pointers of the next iteration."""
+        return [names[place ^ 1] for place in range(len(names))]
+
+    def end(self, names: Sequence[str]) -> None:
+        """Back to where the state is to be after the loop: a copy if it ends elsewhere."""
+        f = self.body.f
+        self.body.pointers.update(zip(self.classes, self.homes, strict=True))
+        for number, (argument, _) in enumerate(self.pairs):
+            home, last = self.homes[2 * number], names[2 * number]
+            away, back = f.fresh_label("away"), f.fresh_label("home")
+            f.emit(f"br i1 {f.let(f'icmp eq ptr {home}, {last}')}, label %{back}, label %{away}")
+            f.label(away)
+            copy_memory(f, home, last, argument.type.size * argument.type.dtype.itemsize)
+            f.emit(f"br label %{back}")
+            f.label(back)
+
+
+def next_state(body: Body, inner: RegionPlan, step: Structured, swaps: Swaps) -> list[str]:
     """Move the arrays of the next state to their memory; gives the parts that are in registers."""
     arguments = state_arguments(step.operation)
     values = inner.yields[: len(arguments)]
-    move_yields(body, inner, arguments)
+    move_yields(body, inner, arguments, swaps.arguments)
     return [text for value in values if is_scalar(value.type) for _, text in body.parts(inner, value)]
 
 
@@ -187,6 +228,9 @@ def counted(
         return
     records = Records.of(body, step)
     records.reserve(trips)
+    swaps = Swaps(body, step)
+    parts = [*swaps.rounds(), *parts]
+    held = len(swaps.homes)
     weight, body.weight = body.weight, body.weight * (int(trips) if is_number(trips) else LONG)
     before, head, done = f.block, f.fresh_label("loop"), f.fresh_label("done")
     known = is_number(trips)
@@ -198,12 +242,14 @@ def counted(
     index, moving = names[0], names[1 : 1 + len(first)]
     if cursors is not None:
         cursors[:] = moving
-    define_state(body, arguments, names[1 + len(first) :])
+    state = names[1 + len(first) :]
+    swaps.begin(state[:held])
+    define_state(body, arguments, state[held:])
     mark = records.begin(index)
     begin(index)
     body.run(inner)
     records.finish(inner)
-    after = next_state(body, inner, step)
+    after = [*swaps.following(state[:held]), *next_state(body, inner, step, swaps)]
     records.end(mark)
     following = [f.let(f"add i64 {index}, 1"), *advance(), *after]
     more = f.let(f"icmp ult i64 {following[0]}, {trips}")
@@ -219,7 +265,8 @@ def counted(
         again_parts = [(kind, text) for (kind, _), text in zip(parts, after, strict=True)]
         ends = _phis(f, [(parts, before), (again_parts, last)])
     body.weight = weight
-    define_state(body, results, ends)
+    swaps.end(ends[:held])
+    define_state(body, results, ends[held:])
     records.define_counted(trips)
 
 
@@ -254,15 +301,18 @@ def while_loop(body: Body, plan: RegionPlan, step: Structured) -> None:
     arguments = state_arguments(operation)
     parts = start_state(body, plan, step)
     records = Records.of(body, step)
+    swaps = Swaps(body, step)
     weight, body.weight = body.weight, body.weight * LONG
     before, head, again, done = f.block, f.fresh_label("while"), f.fresh_label("body"), f.fresh_label("done")
     f.emit(f"br label %{head}")
     f.label(head)
-    rounds: Parts = [*records.rounds(), *parts]
+    rounds: Parts = [*records.rounds(), *swaps.rounds(), *parts]
     names = [f.fresh() for _ in rounds]
     place = len(f.lines)
     count = len(records.rounds())
-    define_state(body, arguments, names[count:])
+    pointers, state = names[count : count + len(swaps.homes)], names[count + len(swaps.homes) :]
+    swaps.begin(pointers)
+    define_state(body, arguments, state)
     body.run(condition)
     holds = body.scalar(condition, condition.yields[0]).text
     f.emit(f"br i1 {holds}, label %{again}, label %{done}")
@@ -270,9 +320,9 @@ def while_loop(body: Body, plan: RegionPlan, step: Structured) -> None:
     mark = records.push(names[:count])
     body.run(inner)
     records.finish(inner)
-    after = next_state(body, inner, step)
+    after = next_state(body, inner, step, swaps)
     records.end(mark)
-    following = [*records.following(names[:count]), *after]
+    following = [*records.following(names[:count]), *swaps.following(pointers), *after]
     last = f.block
     f.emit(f"br label %{head}")
     f.lines[place:place] = [
@@ -281,6 +331,7 @@ def while_loop(body: Body, plan: RegionPlan, step: Structured) -> None:
     ]
     f.label(done)
     body.weight = weight
-    define_state(body, operation.results[: len(arguments)], names[count:])
+    swaps.end(pointers)
+    define_state(body, operation.results[: len(arguments)], state)
     records.define_pushed(names[:count])
 

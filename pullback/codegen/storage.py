@@ -19,6 +19,9 @@ from pullback.ir.ops.reduction import Reduction
 from pullback.ir.ops.window import DynamicAdd, DynamicUpdate
 from pullback.ir.types import ArrayType
 
+SWAPPED_BYTES = 512
+"""The least size of arrays that change places: shorter ones are moved, which leaves addresses constant."""
+
 
 @dataclass(eq=False)
 class Storage:
@@ -26,12 +29,15 @@ class Storage:
 
     `offsets` are the places in the arena of those that lie there, `sizes` their bytes; `records` those that lie in
     an entry of the record that an iteration pushes. The rest is known from outside: arguments and results.
+    `swaps` are, for a loop, arguments of its state and what its body yields for them: two pieces of memory that change
+    places in each iteration, because to move the elements would cost as much as to compute them.
     """
 
     parents: dict[Value, Value] = field(default_factory=dict)
     offsets: dict[Value, int] = field(default_factory=dict)
     sizes: dict[Value, int] = field(default_factory=dict)
     records: dict[Value, int] = field(default_factory=dict)
+    swaps: dict[Operation, list[tuple[Value, Value]]] = field(default_factory=dict)
     arena_bytes: int = 0
 
     def find(self, value: Value) -> Value:
@@ -81,6 +87,7 @@ class _Region:
     chains: dict[int, set[Value]] = field(default_factory=dict)
     memory: MemoryPlan = field(default_factory=lambda: MemoryPlan({}, 0))
     probes: dict[Value, int] = field(default_factory=dict)
+    swapped: set[Value] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         plan = self.plan
@@ -204,6 +211,7 @@ class _Region:
             region.join_all()
         if not self.pushes[body.region]:
             self.record(operation, body, bound)
+        made[-1].swap(operation)
 
     def record(self, operation: Operation, body: RegionPlan, bound: Iterable[Value]) -> None:
         """What a body computes for its records is made there, unless it is made in the state."""
@@ -214,6 +222,20 @@ class _Region:
             found = storage.find(value)
             if not is_scalar(value.type) and value in body.makers and found not in taken:
                 storage.records.setdefault(found, index)
+
+    def swap(self, operation: Operation) -> None:
+        """A large array of the next state that is made in memory of its own changes places with the old one."""
+        storage = self.storage
+        arguments = state_arguments(operation)
+        taken = {storage.find(argument) for argument in arguments if not is_scalar(argument.type)}
+        taken.update(storage.records)
+        for argument, value in zip(arguments, self.plan.yields, strict=False):
+            if is_scalar(argument.type) or value not in self.plan.makers or storage.find(value) in taken:
+                continue
+            if value.type.size * value.type.dtype.itemsize >= SWAPPED_BYTES:
+                taken.add(storage.find(value))
+                storage.swaps.setdefault(operation, []).append((argument, value))
+                self.swapped.add(storage.find(value))
 
     def branches(self, position: int, step: Structured) -> None:
         """Results of a branch: in the memory of what one of the branches changes or passes on, if that is dead."""
@@ -268,6 +290,8 @@ class _Region:
             size = value.type.size * value.type.dtype.itemsize
             before = lifetimes.get(found, Lifetime(first, first, size))
             last = max(before.last, self.last.get(value, first))
+            if found in self.swapped:
+                first, last = -1, len(plan.steps)
             lifetimes[found] = Lifetime(min(before.first, first), last, size)
         storage.sizes.update((value, life.size) for value, life in lifetimes.items())
         for position, regions in self.inner.items():
