@@ -292,6 +292,25 @@ OSCILLATOR = program("oscillator(%x: f64[], %v: f64[], %k: f64[], %n: i64[]) -> 
   } : f64[], f64[]
 """, "%p, %q")
 
+NEIGHBOURS = program("neighbours(%x: f64[20], %o: f64[20, 2], %near: i64[6, 2], %n: i64[]) -> (f64[], f64[20, 2])", """
+  %r, %q = for %i0, %n, %i1, %z, %o {saved = ()} { ^(%i: i64[], %s: f64[], %o0: f64[20, 2])
+    %row = dynamic_slice %near, %i, %i0 {sizes = (1, 2), checked = true} : i64[1, 2]
+    %pair = reshape %row {dims = (2,)} : i64[2]
+    %xs = gather %x, %row : f64[1, 2]
+    %os = gather %o0, %pair : f64[2, 2]
+    %xw = reshape %xs {dims = (2,)} : f64[2]
+    %all = broadcast %xw {dims = (2, 2), axes = (0,)} : f64[2, 2]
+    %both = mul %all, %os : f64[2, 2]
+    %sines = sin %both : f64[2, 2]
+    %t = reduce_sum %sines {axes = (0, 1)} : f64[]
+    %s2 = add %s, %t : f64[]
+    %w = reshape %s2 {dims = (1, 1)} : f64[1, 1]
+    %j = add %i, %i2 : i64[]
+    %o1 = dynamic_update %o0, %w, %j, %i1 {checked = true} : f64[20, 2]
+    yield %s2, %o1
+  } : f64[], f64[20, 2]
+""", "%r, %q")
+
 RECURRENT = program("recurrent(%w: f64[3, 3], %u: f64[3], %h0: f64[3], %n: i64[]) -> (f64[3])", """
   %r = for %i0, %n, %i1, %h0 {saved = ()} { ^(%i: i64[], %a: f64[3])
     %column = reshape %a {dims = (3, 1)} : f64[3, 1]

@@ -7,9 +7,11 @@ from math import prod
 from pullback.dtypes import i64
 from pullback.ir.core import Builder, Operation, Region, RegionBuilder, Value
 from pullback.ir.ops.arithmetic import Add, Mul, ZeroMul
+from pullback.ir.ops.contraction import ScatterAdd
+from pullback.ir.ops.control import For
 from pullback.ir.ops.creation import Full
-from pullback.ir.ops.shape import Assemble
-from pullback.ir.ops.window import DynamicAdd
+from pullback.ir.ops.shape import Assemble, Reshape
+from pullback.ir.ops.window import DynamicAdd, DynamicSlice
 from pullback.ir.types import ArrayType
 
 
@@ -55,24 +57,30 @@ class DerivativeBuilder(Builder):
     def total(self, parts: Sequence[Value], base: Value | None = None) -> Value:
         """The sum of contributions, in order, on top of `base`.
 
-        Static windows into one array become one assemble. Computed windows, and in loops small static ones, are added
-        in place to the sum of the rest: a step then costs the size of the window, not of the array.
+        Static windows into one array become one assemble. Computed windows, and in loops small static ones and few rows,
+        are added in place to the sum of the rest: a step then costs the size of the windows, not of the array.
         """
         dense: list[Value] = []
         windows: list[Value] = []
+        rows: list[Operation] = []
         places: list[tuple[Value, ...]] = []
         for part in parts:
             if part.owner is not None and isinstance(part.owner.op, Assemble):
                 windows.append(part)
+            elif part.owner is not None and isinstance(part.owner.op, ScatterAdd) and _few(part.owner):
+                rows.append(part.owner)
             elif (chain := _added_to_zeros(part)) is not None:
                 places += chain
             else:
                 dense.append(part)
-        if windows:
-            if self.repeated and (dense or places or base is not None) and _small(windows):
-                places += [place for window in windows for place in self._computed(window)]
-            else:
-                dense.append(windows[0] if len(windows) == 1 else self._assembled(windows))
+        in_place = self.repeated and bool(dense or places or base is not None)
+        if windows and in_place and _small(windows):
+            places += [place for window in windows for place in self._computed(window)]
+        elif windows:
+            dense.append(windows[0] if len(windows) == 1 else self._assembled(windows))
+        if not in_place:
+            dense += [operation.result for operation in rows]
+            rows = []
         result = dense[0] if dense else None
         for part in dense[1:]:
             assert result is not None
@@ -83,9 +91,26 @@ class DerivativeBuilder(Builder):
             result = zeros(self, parts[0].type)
         for place in places:
             result = self.value(DynamicAdd(False), result, *place)
+        for operation in rows:
+            result = self._rows_added(result, *operation.operands)
         if all(part in self._masked for part in parts) and (base is None or base in self._masked):
             self.masked(result)
         return result
+
+    def _rows_added(self, array: Value, index: Value, updates: Value) -> Value:
+        """What scatter_add adds up, added in place to an array, row by row: its indices are known to fit."""
+        count, shape = index.type.size, array.type.shape[1:]
+        flat_index = self.value(Reshape((count,)), index)
+        flat = self.value(Reshape((count, *shape)), updates)
+        zero, one, end = (self.value(Full(number, i64, ())) for number in (0, 1, count))
+        body = Region([Value(one.type), Value(array.type)])
+        number, before = body.arguments
+        b = self.within(body, repeated=True)
+        at = b.value(Reshape(()), b.value(DynamicSlice((1,), False), flat_index, number))
+        beside = [zero] * len(shape)
+        row = b.value(DynamicSlice((1, *shape), False), flat, number, *beside)
+        body.yields = (b.value(DynamicAdd(False), before, row, at, *beside),)
+        return self.emit(For(()), zero, end, one, array, regions=(body,)).result
 
     def _assembled(self, windows: list[Value]) -> Value:
         starts: list[tuple[int, ...]] = []
@@ -109,9 +134,16 @@ class DerivativeBuilder(Builder):
         ]
 
 
+def _few(operation: Operation) -> bool:
+    """Whether a scatter_add changes less than a quarter of its rows."""
+    return 4 * operation.operands[0].type.size < operation.result.type.shape[0]
+
+
 def is_window(part: Value) -> bool:
-    """Whether a contribution is zeros but for windows that can be added in place."""
-    return part.owner is not None and (isinstance(part.owner.op, Assemble) or _added_to_zeros(part) is not None)
+    """Whether a contribution is zeros but for windows or rows that can be added in place."""
+    if part.owner is None:
+        return False
+    return isinstance(part.owner.op, Assemble | ScatterAdd) or _added_to_zeros(part) is not None
 
 
 def _added_to_zeros(value: Value) -> list[tuple[Value, ...]] | None:
