@@ -75,5 +75,5 @@ def erf(s: ScalarBuilder, x: Scalar) -> Scalar:
 FUNCTIONS: Mapping[Elementary, Callable[..., Scalar]] = MappingProxyType({Elementary.ERF: erf})
 
 BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
-    (Elementary.ERF, f32): 1.75, (Elementary.ERF, f64): 1.5,
+    (Elementary.ERF, f32): 1.25, (Elementary.ERF, f64): 1.25,
 })  # fmt: skip
