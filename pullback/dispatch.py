@@ -14,6 +14,7 @@ from pullback.config import log, settings
 from pullback.errors import ArgumentError
 from pullback.location import caller
 from pullback.runtime.abi import ArgumentKind, ArgumentSpec, ResultTree
+from pullback.tracer.calls import traceable
 from pullback.tracer.leaf import Leaf, LeafKind, leaves_of
 from pullback.tracer.tensor_mark import IsTensor
 from pullback.tracer.trace import Trace, find_recorder, trace
@@ -97,7 +98,7 @@ def with_static(fun: Callable[..., Any], static: tuple[tuple[int | str, Any], ..
         whole = list(args)
         for place in sorted(places):
             whole.insert(place, places[place])
-        return fun(*whole, **kwargs, **names)
+        return traceable(fun)(*whole, **kwargs, **names)
 
     closed.__name__ = getattr(fun, "__name__", type(fun).__name__)
     return closed
@@ -130,7 +131,7 @@ class Dispatcher:
         dynamic, dynamic_kwargs, static = self.split(args, kwargs)
         values, structure = flatten((dynamic, dynamic_kwargs))
         if find_recorder(values) is not None:
-            return self.fun(*args, **kwargs)
+            return traceable(self.fun)(*args, **kwargs)
         if any(isinstance(value, IsTensor) for value in values):
             return self.of_tensors(values, structure, static)
         leaves = tuple(leaves_of(values, lambda: self.labels(structure, static)))

@@ -45,6 +45,10 @@ class CarryError(TraceError):
     """A loop's variable that changes its type, its shape or its nesting from one iteration to the next."""
 
 
+class EffectError(TraceError):
+    """A Python object that a loop or branch on traced values would change once, and not each time it runs."""
+
+
 class ArgumentError(PullbackError, TypeError):
     """A call with arguments that do not fit the function."""
 

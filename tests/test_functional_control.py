@@ -1,6 +1,7 @@
 """cond, while_loop, fori_loop, scan and associative_scan: inside of traces as outside of them."""
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,7 @@ def test_value_that_leaves_its_loop() -> None:
     found = []
 
     def f(x: Any, n: Any) -> Any:
-        pb.fori_loop(0, n, lambda i, v: (found.append(v * 2.0), v)[1], x)
+        pb.fori_loop(0, n, lambda i, v: (operator.iadd(found, [v * 2.0]), v)[1], x)
         return found[0]
 
     with pytest.raises(TraceError, match="inside of a loop or branch is used outside of it"):

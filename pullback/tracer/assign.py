@@ -1,7 +1,8 @@
 """``x[index] = value`` and its kin on traced arrays: each gives the array that owns the elements another IR value."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -288,3 +289,49 @@ def copy_to(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -
     if where is not True:
         value = s.where(b, s.ready(b, lower(b, where), dtypes.boolean, dst.shape), value, dst.value)
     dst.store(value)
+
+
+def put_where(a: Any, mask: Any, values: Any) -> None:
+    """np.putmask for one value, or values at every element."""
+    b = target(_own(a, "putmask"))
+    chosen = s.ready(b, lower(b, mask), dtypes.boolean, a.shape)
+    a.store(s.where(b, chosen, fitted(b, values, a.type.dtype, a.shape), a.value))
+
+
+def fill_diagonal(a: Any, val: Any, wrap: bool = False) -> None:
+    """np.fill_diagonal of a matrix that is not taller than wide, or square in all axes."""
+    target(_own(a, "fill_diagonal"))
+    if a.ndim < 2 or (a.ndim > 2 and len(set(a.shape)) > 1) or (wrap and a.shape[0] > a.shape[1]):
+        raise ShapeError(f"fill_diagonal of shape {_shown(a.shape)} is not traced", location=caller(),
+                         help="assign with an index: a[i, i] = val")  # fmt: skip
+    count = np.arange(min(a.shape))
+    a[(count,) * a.ndim] = val
+
+
+def put(a: Any, ind: Any, v: Any, mode: str = "raise") -> None:
+    """np.put, one value per index or one for all."""
+    target(_own(a, "put"))
+    if mode != "raise":
+        raise TraceError(f"np.put with mode={mode!r} is not traced", location=caller(), help="clip the indices first")
+    a.reshape(-1)[ind] = v
+
+
+def _own(a: Any, name: str) -> Traced:
+    if not isinstance(a, Traced):
+        raise TraceError(f"np.{name} changes an array that was not made in the traced function", location=caller(),
+                         help="make a copy of it in the function: x = x.copy()")  # fmt: skip
+    return a
+
+
+def store_results(outs: Sequence[Any], result: Any, casting: str) -> Any:
+    """``out=`` of a ufunc, which may have several results."""
+    if len(outs) == 1:
+        return store_result(outs[0], result, casting)
+    pairs = zip(outs, result, strict=True)
+    return tuple(each if out is None else store_result(out, each, casting) for out, each in pairs)
+
+
+FUNCTIONS: Mapping[Any, Callable[..., Any]] = MappingProxyType({
+    np.copyto: copy_to, np.putmask: put_where, np.fill_diagonal: fill_diagonal, np.put: put,
+})  # fmt: skip
+"""Functions of NumPy that change an argument."""

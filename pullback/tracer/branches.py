@@ -1,18 +1,18 @@
 """Branches in IR: two Python functions that compute variables in, one `if` operation out, or selects for a trifle."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from pullback.errors import ArgumentValueError
-from pullback.ir.core import Value
+from pullback.ir.core import Operation, Value
 from pullback.ir.ops.control import If
 from pullback.ir.ops.creation import Full
-from pullback.ir.ops.logic import Bitwise, Comparison
+from pullback.ir.ops.logic import Bitwise, Comparison, Select
 from pullback.location import caller
 from pullback.tracer.loops import written_value
 from pullback.tracer.memory import Lost, lose, replace, root_of
-from pullback.tracer.record import Frame, Recorder
+from pullback.tracer.record import NOTHING, Frame, Outside, Recorder
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics.shapes import reshape
 from pullback.tracer.slots import Slot, as_value, described, is_same, join, link, roots, slot_of, wrapped, zeros
@@ -37,7 +37,7 @@ def condition_of(recorder: Recorder, value: Any) -> Value:
 class _Join:
     """What both branches give: values to yield, and how the variables are made of the results."""
 
-    def __init__(self, recorder: Recorder, frames: tuple[Frame, Frame], fill: bool) -> None:
+    def __init__(self, recorder: Recorder, frames: tuple[Frame, Frame], fill: Container[str]) -> None:
         self.recorder = recorder
         self.frames = frames
         self.fill = fill
@@ -79,7 +79,7 @@ class _Join:
         """A variable that has a value after one branch only: unusable, or filled where the rest of the code knows."""
         known = first if is_defined(first) else second
         other = second if known is first else first
-        if is_defined(known) and self.fill and other is UNDEFINED:
+        if is_defined(known) and name in self.fill and other is UNDEFINED:
             leaves, structure = flatten(known)
             slots = [slot_of(leaf) for leaf in leaves]
             found = [slot for slot in slots if slot is not None]
@@ -120,12 +120,13 @@ def _shown(tree: Any) -> str:
 
 
 def record_if(
-    recorder: Recorder, condition: Value, names: Sequence[str], then: Branch, otherwise: Branch, *, fill: bool = False,
-    outside: Callable[[], list[Any]] = list,
+    recorder: Recorder, condition: Value, names: Sequence[str], then: Branch, otherwise: Branch, *,
+    fill: Container[str] = (),
+    outside: Outside = NOTHING,
 ) -> list[Any]:  # fmt: skip
     """``then() if condition else otherwise()``, each giving the trees of the named variables; gives the joined trees.
 
-    With `fill`, a variable without a value after one branch is zero there: for code that reads it after the other only.
+    A variable in `fill` that has no value after one branch is zero there: for code that reads it after the other only.
     A variable that is not the same kind of thing after both comes back as `Unusable`.
     """
     path = recorder.next_path()
@@ -188,12 +189,18 @@ def _link(made: _Join, shown: Sequence[Any]) -> None:
             link(arrays)
 
 
+def is_trifle(operation: Operation) -> bool:
+    """Whether an operation may as well be done in both cases."""
+    if isinstance(operation.op, Select):
+        return operation.result.type.dtype.is_bool
+    return isinstance(operation.op, Full | Comparison | Bitwise)
+
+
 def _emit(recorder: Recorder, condition: Value, first: Frame, second: Frame) -> list[Value]:
     """An `if`, or selects between what both branches compute at no cost and without a chance to fail."""
     if not first.region.yields and not any(frame.region.operations for frame in (first, second)):
         return []
-    trifles = (Full, Comparison, Bitwise)
-    if all(isinstance(operation.op, trifles) for frame in (first, second) for operation in frame.region.operations):
+    if all(is_trifle(operation) for frame in (first, second) for operation in frame.region.operations):
         for frame in (first, second):
             for operation in frame.region.operations:
                 recorder.insert(operation)

@@ -14,7 +14,7 @@ from pullback.errors import ArgumentError, ArgumentValueError
 from pullback.ir.core import Value
 from pullback.location import caller
 from pullback.tracer.branches import condition_of, record_if
-from pullback.tracer.loops import record_for, record_while
+from pullback.tracer.loops import begin_while, record_for
 from pullback.tracer.memory import Known
 from pullback.tracer.record import Recorder, current_recorder
 from pullback.tracer.semantics import elementwise as s
@@ -57,10 +57,9 @@ def while_loop(cond_fun: Callable[[Tree], Any], body_fun: Callable[[Tree], Tree]
         return init_val
     recorder.note()
     start = _as_arrays(init_val)
-    (result,) = record_while(
-        recorder, ["init_val"], [start], lambda value: condition_of(recorder, cond_fun(value)),
-        lambda value: [body_fun(value)],
-    )  # fmt: skip
+    loop = begin_while(recorder, ["init_val"], [start], lambda value: condition_of(recorder, cond_fun(value)),
+                       lambda value: [body_fun(value)])  # fmt: skip
+    (result,) = loop.emit()
     return result
 
 

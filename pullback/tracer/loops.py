@@ -18,8 +18,8 @@ from pullback.ir.core import Region, Value, walk
 from pullback.ir.ops.control import For, While
 from pullback.ir.types import ArrayType
 from pullback.location import caller
-from pullback.tracer.memory import Lost, lose, outside_array, replace
-from pullback.tracer.record import Frame, Recorder
+from pullback.tracer.memory import Lost, lose, outside_array, replace, same_state
+from pullback.tracer.record import NOTHING, Frame, Outside, Recorder
 from pullback.tracer.slots import Slot, as_value, described, is_same, join, link, roots, slot_of, widen, wrapped, zeros
 from pullback.tracer.traced import Traced
 from pullback.tracer.tree import Structure, flatten, paths, unflatten
@@ -112,7 +112,7 @@ class LoopRecorder:
 
     def __init__(
         self, recorder: Recorder, path: tuple[int, ...], names: Sequence[str], trees: Sequence[Any], *,
-        fixed: Sequence[str] = (), numbers_stay: bool = False, outside: Callable[[], list[Any]] = list,
+        fixed: Sequence[str] = (), numbers_stay: bool = False, outside: Outside = NOTHING,
     ) -> None:  # fmt: skip
         self.recorder = recorder
         self.path = path
@@ -318,36 +318,87 @@ def written_value(frame: Frame, array: Traced) -> Value:
     return value
 
 
-def record_for(
-    recorder: Recorder, bounds: tuple[Value, Value, Value], names: Sequence[str], trees: Sequence[Any], body: Body, *,
-    counts: range | None = None, fixed: Sequence[str] = (), numbers_stay: bool = False,
-    outside: Callable[[], list[Any]] = list, path: tuple[int, ...] = (),
-) -> list[Any]:  # fmt: skip
-    """``for counter in range(start, stop, step): trees = body(counter, *trees)``; gives the trees after the loop.
+@dataclass
+class ForLoop:
+    """A `for` whose body is recorded, and which is not part of the function yet."""
 
-    `counts` is the range, if it is known. Raises: CarryError for variables that cannot be carried.
+    loop: LoopRecorder
+    region: Region
+    counts: range | None
+
+    def emit(self, bounds: tuple[Value, Value, Value]) -> list[Any]:
+        """Make the operation; gives the trees after the loop."""
+        recorder, values = self.loop.recorder, self.loop.initial()
+        kept = prune([self.region], 1, values)
+        recorder.location = caller()
+        operation = recorder.emit(For(), *bounds, *(values[place] for place in kept), regions=(self.region,))
+        for place, result in zip(kept, operation.results, strict=True):
+            values[place] = result
+        return self.loop.results(values, not self.counts)
+
+    def starts(self) -> list[Any]:
+        """What the carried variables hold before the loop."""
+        return [variable.leaves[place] for variable in self.loop.variables for place, _ in variable.carried()]
+
+
+def begin_for(
+    recorder: Recorder, names: Sequence[str], trees: Sequence[Any], body: Body, *, counts: range | None = None,
+    limits: tuple[int, int] | None = None, fixed: Sequence[str] = (), numbers_stay: bool = False,
+    outside: Outside = NOTHING, path: tuple[int, ...] = (),
+) -> ForLoop:  # fmt: skip
+    """Record the body of ``for counter in range(...): trees = body(counter, *trees)``.
+
+    `counts` is the range, if it is known; `limits` are the least and largest number that the counter can be.
+    Raises: CarryError for variables that cannot be carried.
     """
     counter = Value(COUNTER, name="i")
     if counts:
         recorder.bounds[counter] = (min(counts[0], counts[-1]), max(counts[0], counts[-1]))
+    elif limits is not None:
+        recorder.bounds[counter] = limits
     loop = LoopRecorder(recorder, path or recorder.next_path(), names, trees, fixed=fixed, numbers_stay=numbers_stay,
                         outside=outside)  # fmt: skip
-    region = loop.record(body, counter)
-    values = loop.initial()
-    kept = prune([region], 1, values)
-    recorder.location = caller()
-    operation = recorder.emit(For(), *bounds, *(values[place] for place in kept), regions=(region,))
-    for place, result in zip(kept, operation.results, strict=True):
-        values[place] = result
-    return loop.results(values, not counts)
+    return ForLoop(loop, loop.record(body, counter), counts)
 
 
-def record_while(
+def record_for(
+    recorder: Recorder, bounds: tuple[Value, Value, Value], names: Sequence[str], trees: Sequence[Any], body: Body, *,
+    counts: range | None = None,
+) -> list[Any]:  # fmt: skip
+    """``for counter in range(*bounds): trees = body(counter, *trees)``; gives the trees after the loop.
+
+    Raises: CarryError for variables that cannot be carried.
+    """
+    return begin_for(recorder, names, trees, body, counts=counts).emit(bounds)
+
+
+@dataclass
+class WhileLoop:
+    """A `while` whose condition and body are recorded, and which is not part of the function yet."""
+
+    loop: LoopRecorder
+    condition: Region
+    region: Region
+    may_be_skipped: bool
+
+    def emit(self) -> list[Any]:
+        """Make the operation; gives the trees after the loop."""
+        recorder, values = self.loop.recorder, self.loop.initial()
+        kept = prune([self.region, self.condition], 0, values)
+        recorder.location = caller()
+        regions = (self.condition, self.region)
+        operation = recorder.emit(While(), *(values[place] for place in kept), regions=regions)
+        for place, result in zip(kept, operation.results, strict=True):
+            values[place] = result
+        return self.loop.results(values, self.may_be_skipped)
+
+
+def begin_while(
     recorder: Recorder, names: Sequence[str], trees: Sequence[Any], condition: Callable[..., Value], body: Body, *,
     fixed: Sequence[str] = (), numbers_stay: bool = False, may_be_skipped: bool = True,
-    outside: Callable[[], list[Any]] = list, path: tuple[int, ...] = (),
-) -> list[Any]:  # fmt: skip
-    """``while condition(*trees): trees = body(*trees)``; gives the trees after the loop.
+    outside: Outside = NOTHING, path: tuple[int, ...] = (),
+) -> WhileLoop:  # fmt: skip
+    """Record ``while condition(*trees): trees = body(*trees)``.
 
     Raises: CarryError for variables that cannot be carried, TraceError for a condition that writes to arrays.
     """
@@ -362,16 +413,10 @@ def record_while(
         frame.region.yields = (condition(*held),)
         for write in frame.outer_writes():
             target = write.target
-            if id(target) not in before or before[id(target)] != target.state:
+            if id(target) not in before or not same_state(before[id(target)], target.state):
                 raise TraceError("the condition of a loop assigns into an array", location=caller(),
                                  help="do that in the loop's body")  # fmt: skip
-    values = loop.initial()
-    kept = prune([region, frame.region], 0, values)
-    recorder.location = caller()
-    operation = recorder.emit(While(), *(values[place] for place in kept), regions=(frame.region, region))
-    for place, result in zip(kept, operation.results, strict=True):
-        values[place] = result
-    return loop.results(values, may_be_skipped)
+    return WhileLoop(loop, frame.region, region, may_be_skipped)
 
 
 def prune(regions: Sequence[Region], leading: int, values: Sequence[Value]) -> list[int]:

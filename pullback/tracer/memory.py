@@ -189,6 +189,19 @@ class Lost:
         return None
 
 
+def known_arrays(operands: Sequence[Any]) -> list[Any] | None:
+    """Operands with traced arrays as NumPy's, if all of these are known and one is there."""
+    found, some = [], False
+    for operand in operands:
+        if isinstance(operand, Traced):
+            known = operand.known
+            if known is None:
+                return None
+            operand, some = known, True
+        found.append(operand)
+    return found if some else None
+
+
 def same_state(left: Any, right: Any) -> bool:
     """Whether an array was not written between two looks at its `state`."""
     return left[0] is right[0] and left[1] is right[1]

@@ -10,18 +10,23 @@ from pullback.errors import TraceError
 from pullback.ir.core import Value
 from pullback.location import caller
 from pullback.tracer import assign
+from pullback.tracer.creation import fresh
+from pullback.tracer.memory import known_arrays
 from pullback.tracer.numpy_functions import selection, shapes, values
 from pullback.tracer.numpy_functions.refused import refuse_function
 from pullback.tracer.numpy_functions.table import FUNCTIONS
 from pullback.tracer.record import Recorder
 from pullback.tracer.traced import Traced
 from pullback.tracer.ufunc_calls import by_operator, call_method
+from pullback.tracer.views import FLIPS, OTHERS, PERMUTATIONS, RESHAPES, viewed
 
 
 def forward(ufunc: np.ufunc) -> Callable[..., Any]:
     """``self + other``, or an operator of one operand."""
 
     def operator(self: Traced, *other: Any) -> Any:
+        if self.memory is not None and (known := known_arrays((self, *other))) is not None:
+            return fresh(ufunc(*known))
         return by_operator(ufunc, self, *other)
 
     return operator
@@ -31,7 +36,18 @@ def backward(ufunc: np.ufunc) -> Callable[..., Any]:
     """``other + self``."""
 
     def operator(self: Traced, other: Any) -> Any:
+        if self.memory is not None and (known := known_arrays((other, self))) is not None:
+            return fresh(ufunc(*known))
         return by_operator(ufunc, other, self)
+
+    return operator
+
+
+def in_place(ufunc: np.ufunc) -> Callable[..., Any]:
+    """``self += other``: an array with axes changes its elements; a number is bound anew."""
+
+    def operator(self: Traced, other: Any) -> Any:
+        return assign.in_place(ufunc, self, other) if self.type.rank else NotImplemented
 
     return operator
 
@@ -42,15 +58,31 @@ class TracedArray(Traced):
     __slots__ = ()
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
-        return call_method(ufunc, method, inputs, named)
+        if method == "at":
+            assign.at(ufunc, *inputs)
+            return None
+        out = named.pop("out", None)
+        if (known := known_arrays(inputs)) is not None:
+            result = fresh(getattr(ufunc, method)(*known, **named))
+        else:
+            result = call_method(ufunc, method, inputs, named)
+        return result if out is None else assign.store_results(out, result, named.get("casting", "same_kind"))
 
     def __array_function__(self, function: Any, types: Any, args: Any, named: Any) -> Any:
         if not all(issubclass(kind, Traced | np.ndarray) for kind in types):
             return NotImplemented
+        if function in assign.FUNCTIONS:
+            return assign.FUNCTIONS[function](*args, **named)
         traced = FUNCTIONS.get(function)
         if traced is None:
             refuse_function(function)
-        return traced(*args, **named)
+        if isinstance(named.get("out"), Traced):
+            out = named.pop("out")
+            return assign.store_result(out, traced(*args, **named))
+        result = traced(*args, **named)
+        if function in RESHAPES or function in PERMUTATIONS or function in FLIPS or function in OTHERS:
+            return viewed(function, args[0] if args else None, result, *args[1:], **named)
+        return result
 
     __add__, __radd__ = forward(np.add), backward(np.add)
     __sub__, __rsub__ = forward(np.subtract), backward(np.subtract)
@@ -72,6 +104,11 @@ class TracedArray(Traced):
     __gt__, __ge__ = forward(np.greater), forward(np.greater_equal)
     __eq__, __ne__ = forward(np.equal), forward(np.not_equal)
     __hash__ = Traced.__hash__
+    __iadd__, __isub__, __imul__ = in_place(np.add), in_place(np.subtract), in_place(np.multiply)
+    __itruediv__, __ifloordiv__ = in_place(np.true_divide), in_place(np.floor_divide)
+    __imod__, __ipow__, __imatmul__ = in_place(np.remainder), in_place(np.power), in_place(np.matmul)
+    __iand__, __ior__, __ixor__ = in_place(np.bitwise_and), in_place(np.bitwise_or), in_place(np.bitwise_xor)
+    __ilshift__, __irshift__ = in_place(np.left_shift), in_place(np.right_shift)
 
     def __getitem__(self, index: Any) -> Any:
         return assign.get_item(self, index, selection.get_item)
@@ -88,15 +125,19 @@ class TracedArray(Traced):
 
     @property
     def T(self) -> Any:
-        return shapes.transpose(self)
+        return self.transpose()
 
     @property
     def mT(self) -> Any:
-        return shapes.matrix_transpose(self)
+        return viewed(np.swapaxes, self, shapes.matrix_transpose(self), -1, -2)
 
     @property
     def flat(self) -> Any:
-        return shapes.ravel(self)
+        return self.ravel()
+
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        assign.set_item(self.ravel(), Ellipsis, value)
 
     @property
     def real(self) -> Any:
@@ -119,22 +160,26 @@ class TracedArray(Traced):
         return shapes.copied(self)
 
     def reshape(self, *shape: Any, order: str = "C", copy: Any = None) -> Any:
-        return shapes.reshape(self, shape[0] if len(shape) == 1 else shape, order)
+        return viewed(np.reshape, self, shapes.reshape(self, shape[0] if len(shape) == 1 else shape, order))
 
     def ravel(self, order: str = "C") -> Any:
-        return shapes.ravel(self, order)
+        return viewed(np.ravel, self, shapes.ravel(self, order))
 
     def flatten(self, order: str = "C") -> Any:
         return shapes.ravel(self, order)
 
     def transpose(self, *axes: Any) -> Any:
-        return shapes.transpose(self, None if not axes else axes[0] if len(axes) == 1 else axes)
+        order = None if not axes else axes[0] if len(axes) == 1 else axes
+        return viewed(np.transpose, self, shapes.transpose(self, order), order)
 
     def swapaxes(self, axis1: int, axis2: int) -> Any:
-        return shapes.swapaxes(self, axis1, axis2)
+        return viewed(np.swapaxes, self, shapes.swapaxes(self, axis1, axis2), axis1, axis2)
 
     def squeeze(self, axis: Any = None) -> Any:
-        return shapes.squeeze(self, axis)
+        return viewed(np.squeeze, self, shapes.squeeze(self, axis))
+
+    def fill(self, value: Any) -> None:
+        assign.set_item(self, Ellipsis, value)
 
     def take(self, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
         return selection.take(self, indices, axis, out, mode)
@@ -149,7 +194,7 @@ class TracedArray(Traced):
         return selection.compress(condition, self, axis, out)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-        return shapes.diagonal(self, offset, axis1, axis2)
+        return viewed(np.diagonal, self, shapes.diagonal(self, offset, axis1, axis2))
 
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: Any = None) -> Any:
         return shapes.trace(self, offset, axis1, axis2, dtype, out)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any, Protocol
 
 import numpy as np
@@ -56,19 +57,30 @@ class Hint:
     unrolled: bool = False
 
 
+@dataclass(frozen=True)
+class Outside:
+    """What Python code in a region can reach of what was there before: objects, and the variables that it carries."""
+
+    objects: list[Any] = field(default_factory=list)
+    cells: list[Any] = field(default_factory=list)
+
+
+NOTHING = Outside()
+
+
 @dataclass
 class Frame:
     """A region inside the function that is being recorded.
 
     `path` tells the loop apart from others (by order of recording, outermost first), `written` are the arrays that
     were written in it, by identity; `values` is what arrays held at its end, where somebody asks for that later.
-    `outside` lists Python objects that existed before: see `effects`.
+    `outside` is what existed before and can be reached: see `effects`.
     """
 
     region: Region
     depth: int
     path: tuple[int, ...]
-    outside: Callable[[], list[Any]]
+    outside: Outside
     written: dict[int, Write] = field(default_factory=dict)
     values: dict[int, Value] = field(default_factory=dict)
     loops: int = 0
@@ -98,6 +110,7 @@ class Recorder(RegionBuilder):
         self.loops = 0
         self.hints: dict[tuple[int, ...], Hint] = {}
         self.bounds: dict[Value, tuple[int, int]] = {}
+        self.failures: dict[CodeType, tuple[int, str]] = {}
         self.has_regions = False
         self.checks = settings().boundscheck
 
@@ -135,6 +148,20 @@ class Recorder(RegionBuilder):
         """What earlier recordings of the loop at `path` have found out."""
         return self.hints.setdefault(path, Hint())
 
+    def is_constant(self, value: Value) -> bool:
+        """Whether a value follows from constants and captured arrays alone."""
+        captured = {known.value for known in self._captures}
+        stack, seen = [value], set()
+        while stack:
+            each = stack.pop()
+            if each in captured or each in seen:
+                continue
+            seen.add(each)
+            if each.owner is None or each.owner.regions:
+                return False
+            stack += each.owner.operands
+        return True
+
     def log(self, target: Writable) -> None:
         """Remember what `target` holds before it is written, once per region."""
         if self.frames:
@@ -144,7 +171,7 @@ class Recorder(RegionBuilder):
 
     @contextmanager
     def inside(
-        self, arguments: list[Value], path: tuple[int, ...] = (), outside: Callable[[], list[Any]] = list
+        self, arguments: list[Value], path: tuple[int, ...] = (), outside: Outside = NOTHING
     ) -> Iterator[Frame]:
         """Record a region of its own. At its end, outer arrays that were written hold again what they held before."""
         before = self.region

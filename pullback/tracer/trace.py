@@ -10,7 +10,9 @@ import numpy as np
 from pullback.errors import ArgumentError, TraceError
 from pullback.ir.clone import inline
 from pullback.ir.core import Function, Value
+from pullback.tracer.calls import traceable
 from pullback.tracer.leaf import Leaf, LeafKind, leaf_of
+from pullback.tracer.memory import argument
 from pullback.tracer.numpy_protocol import TracedArray, wrap
 from pullback.tracer.record import Recorder, current_recorder, escaped, recording
 from pullback.tracer.traced import Traced, array_of, lift_through
@@ -51,9 +53,12 @@ def trace(
         TracedArray(value, recorder, leaf.kind is not LeafKind.ARRAY)
         for value, leaf in zip(parameters, leaves, strict=True)
     ]
+    for array in traced:
+        if array.own is not None and array.type.rank:
+            array.state = (None, argument(array.own, array.own.name))
     args, kwargs = unflatten(structure, traced)
     with recording(recorder):
-        result = fun(*args, **kwargs)
+        result = traceable(fun)(*args, **kwargs)
         results, output = flatten(result)
         yields = [_result(recorder, value, path) for value, path in zip(results, paths(output, "result"), strict=True)]
         function, lifted = recorder.finish(name, parameters, yields)

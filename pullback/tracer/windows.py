@@ -73,6 +73,13 @@ class Place:
     def of(self, whole: Array) -> Array | None:
         return None if self.is_computed else whole[self.index]
 
+    def sample(self, whole: Array) -> Array:
+        """A part of the same shape and layout, wherever a computed one lies."""
+        ends = [(0 if isinstance(axis.start, Value) else axis.start, axis) for axis in self.axes]
+        index = tuple(slice(start, stop if (stop := start + axis.step * axis.size) >= 0 else None, axis.step)
+                      for start, axis in ends)  # fmt: skip
+        return whole[index].reshape(self.shape)
+
     def read(self, b: Builder, whole: Value) -> Value:
         """The part's elements: ``t[kind] -> t[shape]``."""
         if self.is_computed:

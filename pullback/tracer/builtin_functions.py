@@ -1,0 +1,199 @@
+"""Python's builtins and its math module on traced values, for rewritten code: the same results, recorded."""
+from __future__ import annotations
+
+import builtins
+import math
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from pullback import dtypes
+from pullback.errors import ArgumentError, ArgumentValueError
+from pullback.ir.ops.creation import Full
+from pullback.ir.ops.elementary import Trunc
+from pullback.location import caller
+from pullback.tracer.branches import condition_of
+from pullback.tracer.control import choose, is_traced
+from pullback.tracer.iterables import Counting, Enumerate, Reversed, Zip, counting, sequence
+from pullback.tracer.loops import record_for
+from pullback.tracer.semantics import elementwise as s
+from pullback.tracer.semantics.shapes import reshape
+from pullback.tracer.traced import Traced, active, array_of
+
+LONG = 16
+"""Traced arrays of more rows than this are gone through by a loop."""
+
+
+def range_(*bounds: Any) -> Any:
+    if any(is_traced(bound) for bound in bounds):
+        return counting(*bounds)
+    return range(*bounds)
+
+
+def _may_stay(iterable: Any) -> bool:
+    """Whether an iterable is better kept as it is, because it can be gone through by a loop."""
+    return isinstance(iterable, Traced | np.ndarray | range | Counting | Enumerate | Zip | Reversed) and (
+        sequence(iterable) is not None
+    )
+
+
+def enumerate_(iterable: Any, start: Any = 0) -> Any:
+    return Enumerate(iterable, start) if _may_stay(iterable) else builtins.enumerate(iterable, start)
+
+
+def zip_(*iterables: Any, strict: bool = False) -> Any:
+    if not iterables or not all(_may_stay(each) for each in iterables):
+        return builtins.zip(*iterables, strict=strict)
+    lengths = [sequence(each).length for each in iterables]
+    if strict and not any(is_traced(length) for length in lengths) and len(set(lengths)) > 1:
+        raise ArgumentValueError(f"zip() arguments of lengths {', '.join(map(str, lengths))}", location=caller())
+    return Zip(iterables)
+
+
+def reversed_(iterable: Any) -> Any:
+    return Reversed(iterable) if _may_stay(iterable) else builtins.reversed(iterable)
+
+
+def number(value: Any, dtype: dtypes.DType) -> Any:
+    """A traced value of one element as a Python number of a kind."""
+    b = active()
+    found = array_of(b, value)
+    if found.type.size != 1:
+        raise ArgumentError(f"only arrays of one element can be converted to Python scalars, not {found.type}",
+                            location=caller())  # fmt: skip
+    found = reshape(b, found, ())
+    if not dtype.is_float and found.type.dtype.is_float:
+        found = b.value(Trunc(), found)
+    made = b.wrap(s.cast(b, found, dtype))
+    made.weak = True
+    return made
+
+
+def float_(*args: Any) -> Any:
+    return number(args[0], dtypes.f64) if args and is_traced(args[0]) else float(*args)
+
+
+def int_(*args: Any, **named: Any) -> Any:
+    return number(args[0], dtypes.i64) if args and is_traced(args[0]) else int(*args, **named)
+
+
+def bool_(*args: Any) -> Any:
+    if not args or not is_traced(args[0]):
+        return bool(*args)
+    b = active()
+    made = b.wrap(condition_of(b, args[0]))
+    made.weak = True
+    return made
+
+
+def round_(value: Any, ndigits: Any = None) -> Any:
+    if not is_traced(value):
+        return round(value, ndigits)
+    if ndigits is not None:
+        return np.round(value, ndigits)
+    return int_(np.rint(value)) if not value.type.rank else np.rint(value)
+
+
+def isinstance_(value: Any, kinds: Any) -> bool:
+    """``isinstance`` as it would be for what a traced value stands for."""
+    if not isinstance(value, Traced) or isinstance(value, kinds):
+        return isinstance(value, kinds)
+    dtype = value.type.dtype
+    if value.type.rank:
+        stands_for: type = np.ndarray
+    elif value.weak:
+        stands_for = float if dtype.is_float else bool if dtype.is_bool else int
+    else:
+        stands_for = dtype.numpy.type
+    return isinstance(kinds, type | tuple) and issubclass(stands_for, kinds)
+
+
+def sum_(iterable: Any, /, start: Any = 0) -> Any:
+    if not isinstance(iterable, Traced) or iterable.known is not None or len(iterable) <= LONG:
+        return sum(iterable, start)
+    b = active()
+    count = len(iterable)
+    ends = tuple(b.value(Full(end, dtypes.i64, ())) for end in (1, count, 1))
+    first = start + iterable[0]  # type: ignore[index]
+    (total,) = record_for(b, ends, ["sum"], [first], lambda i, total: [total + iterable[i]], counts=range(1, count))  # type: ignore[arg-type, index]
+    return total
+
+
+def _extreme(largest: bool) -> Callable[..., Any]:
+    plain: Callable[..., Any] = max if largest else min
+
+    def extreme(*args: Any, **named: Any) -> Any:
+        if len(args) == 1 and isinstance(args[0], Traced):
+            items: Any = args[0]
+            if items.known is None and items.type.rank == 1 and len(items) > LONG and not named:
+                return (np.max if largest else np.min)(items)
+            args = (list(items),)
+        elif len(args) == 1:
+            args = (list(args[0]),)
+        values = args[0] if len(args) == 1 else args
+        if named or not any(is_traced(value) for value in values):
+            return plain(*args, **named)
+        return reduce(lambda x, y: choose(y > x if largest else y < x, lambda: y, lambda: x), values)
+
+    return extreme
+
+
+def _truth(all_of: bool) -> Callable[[Iterable[Any]], Any]:
+    plain: Callable[..., Any] = all if all_of else any
+
+    def truth(iterable: Iterable[Any]) -> Any:
+        if isinstance(iterable, Traced):
+            if iterable.known is None and iterable.type.rank == 1:
+                return (np.all if all_of else np.any)(iterable)
+            return plain(iterable)
+        found: Any = all_of
+        for item in iterable:
+            if is_traced(item):
+                item = bool_(item)
+                found = item if found is all_of else (np.logical_and if all_of else np.logical_or)(found, item)
+            elif bool(item) is not all_of:
+                return not all_of
+        return found
+
+    return truth
+
+
+def _math(function: Callable[..., Any], *, gives: dtypes.DType = dtypes.f64) -> Callable[..., Callable[..., Any]]:
+    """A function of math by one of NumPy: of Python numbers, and giving one."""
+
+    def outer(plain: Callable[..., Any]) -> Callable[..., Any]:
+        def applied(*args: Any) -> Any:
+            if not any(is_traced(arg) for arg in args):
+                return plain(*args)
+            return number(function(*[float_(arg) for arg in args]), gives)
+
+        return applied
+
+    return outer
+
+
+def _log(x: Any, base: Any = None) -> Any:
+    return np.log(x) if base is None else np.log(x) / np.log(base)
+
+
+_OF_MATH: dict[str, tuple[Callable[..., Any], dtypes.DType]] = {
+    **{name: (getattr(np, name), dtypes.f64) for name in (
+        "sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "expm1", "log1p", "log2", "log10", "sqrt", "hypot", "fabs",
+        "copysign", "fmod", "degrees", "radians")},
+    **{name: (getattr(np, name.replace("a", "arc", 1)), dtypes.f64) for name in (
+        "asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh")},
+    "log": (_log, dtypes.f64), "pow": (np.power, dtypes.f64), "exp2": (np.exp2, dtypes.f64), "cbrt": (np.cbrt, dtypes.f64),
+    "floor": (np.floor, dtypes.i64), "ceil": (np.ceil, dtypes.i64), "trunc": (np.trunc, dtypes.i64),
+    "isnan": (np.isnan, dtypes.boolean), "isinf": (np.isinf, dtypes.boolean), "isfinite": (np.isfinite, dtypes.boolean),
+}  # fmt: skip
+
+BUILTINS: dict[Any, Callable[..., Any]] = {
+    range: range_, enumerate: enumerate_, zip: zip_, reversed: reversed_, float: float_, int: int_, bool: bool_,
+    round: round_, isinstance: isinstance_, sum: sum_, max: _extreme(True), min: _extreme(False), all: _truth(True),
+    any: _truth(False),
+    **{getattr(math, name): _math(function, gives=gives)(getattr(math, name))
+       for name, (function, gives) in _OF_MATH.items() if hasattr(math, name)},
+}  # fmt: skip
+"""What rewritten code calls instead of a builtin function."""

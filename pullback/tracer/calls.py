@@ -1,0 +1,79 @@
+"""What rewritten functions call: the user's own functions are rewritten in turn, builtins and NumPy's creators stand in.
+
+`traceable` is the entry: a function in, the same one with traceable control flow out.
+"""
+from __future__ import annotations
+
+import builtins
+from functools import reduce
+from types import BuiltinFunctionType, BuiltinMethodType, FunctionType, MethodType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from pullback.tracer import control, creation, for_statement, objects
+from pullback.tracer.builtin_functions import BUILTINS
+from pullback.tracer.effects import change, is_mutator, is_random, once
+from pullback.tracer.rewrite import rewritten
+
+
+def traceable(function: Any) -> Any:
+    """A callable with its control flow made traceable, if it is the user's own and its source is at hand."""
+    return rewritten(function, RUNTIME)
+
+
+def call(function: Any, local: bool = True) -> Any:
+    """What to call instead of `function`; `local` says that it was reached by a variable of the calling function."""
+    if isinstance(function, FunctionType | MethodType):
+        return traceable(function)
+    if isinstance(function, BuiltinFunctionType | BuiltinMethodType):
+        known = REPLACED.get(function)
+        if known is not None:
+            return known
+        owner = function.__self__
+        if is_mutator(function):
+            change(owner, local, f"calling {function.__name__}")
+        elif is_random(function):
+            once(f"calling {function.__name__}")
+        elif type(owner) is np.ndarray and function.__name__ in ("copy", "astype", "flatten"):
+            return creation.creator(function)
+        return function
+    if isinstance(function, type):
+        return REPLACED.get(function, function)
+    try:
+        known = REPLACED.get(function)
+    except TypeError:
+        known = None
+    return traceable(function) if known is None else known
+
+
+def map_(function: Any, *iterables: Any) -> Any:
+    return builtins.map(call(function), *iterables)
+
+
+def filter_(function: Any, iterable: Any) -> Any:
+    return builtins.filter(function and call(function), iterable)
+
+
+def reduce_(function: Any, iterable: Any, *initial: Any) -> Any:
+    return reduce(call(function), iterable, *initial)
+
+
+REPLACED: dict[Any, Any] = {
+    **BUILTINS, map: map_, filter: filter_, reduce: reduce_,
+    **{function: creation.creator(function) for function in creation.CREATORS},
+    np.zeros: creation.filled(np.zeros, 0), np.ones: creation.filled(np.ones, 1),
+    np.empty: creation.filled(np.empty, 0), np.full: creation.full, np.array: creation.array,
+    np.asarray: creation.as_array, np.ascontiguousarray: creation.as_array,
+}  # fmt: skip
+"""What rewritten code calls instead of a function."""
+
+RUNTIME = SimpleNamespace(
+    call=call, slice=slice, if_=control.if_, guard=control.guard, returned=control.returned, choose=control.choose,
+    and_=control.and_, or_=control.or_, not_=control.not_, compare=control.compare, assert_=control.assert_,
+    set_globals=control.set_globals, set_nonlocals=control.set_nonlocals,
+    while_=control.while_, for_=for_statement.for_, get_item=objects.get_item,
+    set_item=objects.set_item, delete_item=objects.delete_item, set_attribute=objects.set_attribute,
+    update=objects.update, update_item=objects.update_item, update_attribute=objects.update_attribute,
+)  # fmt: skip
+"""The functions that rewritten code calls, by the names that it has for them."""
