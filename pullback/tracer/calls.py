@@ -24,7 +24,9 @@ def traceable(function: Any) -> Any:
 
 def call(function: Any, local: bool = True) -> Any:
     """What to call instead of `function`; `local` says that it was reached by a variable of the calling function."""
-    if isinstance(function, FunctionType | MethodType):
+    if isinstance(function, FunctionType):
+        return REPLACED.get(function) or traceable(function)
+    if isinstance(function, MethodType):
         return traceable(function)
     if isinstance(function, BuiltinFunctionType | BuiltinMethodType):
         known = REPLACED.get(function)
