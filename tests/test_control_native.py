@@ -12,6 +12,7 @@ from random_programs import KINDS, Programs
 from test_control_text import NESTED, POWERS
 
 from pullback.compiler import Executable, compile_function
+from pullback.config import config
 from pullback.errors import ArgumentValueError, OutOfBoundsError, OutOfMemoryError
 from pullback.ir.core import Array, Function
 from pullback.ir.interpret import interpret
@@ -241,6 +242,26 @@ def test_branches_write_in_place() -> None:
     assert executable.program.arena_bytes == 0
 
 
+def test_an_array_of_equal_elements_is_seen_inside() -> None:
+    function = parsed("(%x: i64[], %n: i64[]) -> (i64[])", """
+  %3 = broadcast %x {dims = (5,), axes = ()} : i64[5]
+  %4 = for %zero, %n, %one, %zero {saved = ()} { ^(%i: i64[], %s: i64[])
+    %5 = for %zero, %i, %one, %s {saved = ()} { ^(%j: i64[], %t: i64[])
+      %6 = slice %3 {starts = (2,), sizes = (1,), steps = (1,)} : i64[1]
+      %7 = reshape %6 {dims = ()} : i64[]
+      %8 = reduce_sum %3 {axes = (0,)} : i64[]
+      %9 = add %t, %7 : i64[]
+      %10 = add %9, %8 : i64[]
+      yield %10
+    } : i64[]
+    yield %5
+  } : i64[]
+  return %4
+""")  # fmt: skip
+    with config(opt=0):
+        compare(function, 7, 5)
+
+
 def test_while_with_data_dependent_trips() -> None:
     """Collatz, from each of many starts."""
     function = parsed("(%n: i64[]) -> (i64[], i64[])", """
@@ -392,7 +413,8 @@ def check_random(random: Random, size: int) -> None:
     function = Programs(random, size).function()
     verify(function)
     generator = np.random.default_rng(random.randrange(2**32))
-    compare(function, *(generator.integers(-5, 6, kind.shape) for kind in KINDS))
+    with config(opt=random.randint(0, 1)):
+        compare(function, *(generator.integers(-5, 6, kind.shape) for kind in KINDS))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))

@@ -403,32 +403,33 @@ class _Planner:
         """The plan of a region; its arguments stand for what is `passed`, or have places of their own."""
         planner = _Planner(self.around, self.aliases, region)
         for value in self.around.free[region]:
-            planner.places[self.resolve(value)] = planner.places[value] = self.seen(self.resolve(value))
+            planner.places[value] = planner.see(self.resolve(value), self)
         for argument in dict.fromkeys((*carried, *region.arguments)):
             if argument in passed:
                 continue
             planner.places[argument] = Register(-1) if is_scalar(argument.type) else Memory(-1)
         for argument, value in passed.items():
             if value not in planner.places:
-                planner.places[value] = self.seen(value)
+                planner.see(value, self)
             planner.alias(argument, value)
         planner.take(region.operations)
         if carried and carried[0] not in region.arguments:
             return planner.finish()
         return planner.finish_region(carried, records, self.around.pushes[region])
 
-    def seen(self, value: Value) -> Place:
-        """A value's place as a region inside sees it: there from the start."""
-        place = self.places[value]
+    def see(self, value: Value, outer: _Planner) -> Place:
+        """Take over a value's place from the region around: there from the start."""
+        place = outer.places[value]
         match place:
             case Register():
-                return Register(-1)
+                place = Register(-1)
             case Uniform(scalar, _):
-                return Uniform(scalar, -1)
+                self.places[scalar] = Register(-1)
+                place = Uniform(scalar, -1)
             case View(base, map, _):
-                return View(base, map, -1)
-            case Constant():
-                return place
+                place = View(base, map, -1)
             case Memory() | Point():
-                return Memory(-1)
+                place = Memory(-1)
+        self.places[value] = place
+        return place
 
