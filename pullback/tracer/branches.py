@@ -146,13 +146,13 @@ def record_if(
     recorder.location = caller()
     results = _emit(recorder, condition, first, second)
     count = len(made.pairs)
-    shown = [wrapped(recorder, value, slot, bases)
-             for value, (_, _, slot), bases in zip(results[:count], made.pairs, made.bases, strict=True)]  # fmt: skip
-    _link(made, shown)
     for array in lost:
         lose(array, "it may be the array that another variable of a branch has changed")
     for array, value in zip(written, results[count:], strict=True):
         replace(array, value)
+    shown = [wrapped(recorder, value, slot, bases)
+             for value, (_, _, slot), bases in zip(results[:count], made.pairs, made.bases, strict=True)]  # fmt: skip
+    _link(made, shown)
     return [maker(shown) for maker in makers]
 
 

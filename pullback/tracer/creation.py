@@ -25,9 +25,9 @@ CREATORS: frozenset[Any] = frozenset({
 
 
 def fresh(array: Any, number: float | int | bool | None = None) -> Any:
-    """A new array as a traced one; what has no axes, or a dtype that the IR has not, stays what it is."""
+    """A new array as a traced one; a scalar, or what has a dtype that the IR has not, stays what it is."""
     recorder = current_recorder()
-    if recorder is None or type(array) is not np.ndarray or not array.ndim or dtypes.from_numpy(array.dtype) is None:
+    if recorder is None or type(array) is not np.ndarray or dtypes.from_numpy(array.dtype) is None:
         return array
     made = recorder.made()
     made.state = (None, Known(array if array.flags.owndata and array.flags.c_contiguous else array.copy(), number))

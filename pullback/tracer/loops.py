@@ -273,14 +273,17 @@ class LoopRecorder:
         """What the variables hold after the loop; arrays that it wrote get their values."""
         recorder, found = self.recorder, iter(values)
         made: dict[tuple[str, int], Any] = {}
+        # Arrays first: what the variables hold may be the same, as it is now.
+        carried = sum(len(variable.carried()) for variable in self.variables)
+        for array in self.lost:
+            lose(array, "it may be the array that another variable of a loop has changed")
+        for array, value in zip(self.written, values[carried:], strict=False):
+            replace(array, value)
         for variable in self.variables:
             for place, slot in variable.carried():
                 bases = [*variable.ends[place], *(roots(variable.leaves[place]) if may_be_skipped else [])]
                 made[variable.name, place] = wrapped(recorder, next(found), slot, bases)
-        for array in self.lost:
-            lose(array, "it may be the array that another variable of a loop has changed")
-        for array in self.written:
-            replace(array, next(found))
+        found = iter(values[carried + len(self.written) :])
         fresh_trees = {}
         for fresh in self.fresh:
             leaves = [wrapped(recorder, next(found), slot, bases)
