@@ -325,6 +325,27 @@ case("what is the same in each iteration is computed once, before", licm, "f64[]
   } : f64[]
   return %3
 """)
+case("views stay with their readers, and move with them", licm, "f64[5]", """
+  %2 = for %0, %n, %1, %a {saved = ()} { ^(%i: i64[], %p: f64[5])
+    %3 = broadcast %w {dims = (5,), axes = ()} : f64[5]
+    %4 = add %p, %3 : f64[5]
+    %5 = broadcast %x {dims = (5,), axes = ()} : f64[5]
+    %6 = sin %5 : f64[5]
+    %7 = mul %4, %6 : f64[5]
+    yield %7
+  } : f64[5]
+  return %2
+""", """
+  %2 = broadcast %x {dims = (5,), axes = ()} : f64[5]
+  %3 = sin %2 : f64[5]
+  %4 = for %0, %n, %1, %a {saved = ()} { ^(%i: i64[], %p: f64[5])
+    %5 = broadcast %w {dims = (5,), axes = ()} : f64[5]
+    %6 = add %p, %5 : f64[5]
+    %7 = mul %6, %3 : f64[5]
+    yield %7
+  } : f64[5]
+  return %4
+""")
 case("whole loops move too, if they end and cannot fail", licm, "f64[]", """
   %2 = for %0, %n, %1, %x {saved = ()} { ^(%i: i64[], %p: f64[])
     %3 = for %0, %n, %1, %w {saved = ()} { ^(%j: i64[], %q: f64[])
@@ -387,6 +408,35 @@ case("regions see what is computed around them, not beside them", cse, "f64[]", 
   %8 = add %3, %7 : f64[]
   %9 = add %8, %2 : f64[]
   return %9
+""")
+case("views are made in each region, what is computed of them once", cse, "f64[5]", """
+  %2 = broadcast %x {dims = (5,), axes = ()} : f64[5]
+  %3 = sin %2 : f64[5]
+  %4 = if %c { ^()
+    %5 = broadcast %x {dims = (5,), axes = ()} : f64[5]
+    %6 = sin %5 : f64[5]
+    %7 = broadcast %x {dims = (5,), axes = ()} : f64[5]
+    %8 = mul %6, %7 : f64[5]
+    %9 = mul %8, %5 : f64[5]
+    yield %9
+  } { ^()
+    yield %a
+  } : f64[5]
+  %10 = add %3, %4 : f64[5]
+  return %10
+""", """
+  %2 = broadcast %x {dims = (5,), axes = ()} : f64[5]
+  %3 = sin %2 : f64[5]
+  %4 = if %c { ^()
+    %5 = broadcast %x {dims = (5,), axes = ()} : f64[5]
+    %6 = mul %3, %5 : f64[5]
+    %7 = mul %6, %5 : f64[5]
+    yield %7
+  } { ^()
+    yield %a
+  } : f64[5]
+  %8 = add %3, %4 : f64[5]
+  return %8
 """)
 case("x[n] = x[n] + w adds", windows, "f64[5]", """
   %2 = reshape %w {dims = (1,)} : f64[1]

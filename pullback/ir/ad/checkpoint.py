@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pullback.ir.ad.residuals import size_in_bytes
 from pullback.ir.ad.reverse import adjoint
 from pullback.ir.ad.segments import Segments, split
+from pullback.ir.analysis.cost import size_in_bytes
 from pullback.ir.clone import copy_function
 from pullback.ir.core import Function, Operation, Region, Value, walk
 from pullback.ir.loop_parts import take_apart

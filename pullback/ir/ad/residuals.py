@@ -3,46 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from math import prod
 
 from pullback.ir.ad.flow import UNBOUNDED, Network
+from pullback.ir.analysis.cost import cheap, is_move, size_in_bytes
 from pullback.ir.analysis.uses import own_values, reads, substitute
 from pullback.ir.clone import copy_operation
 from pullback.ir.core import Operation, Region, Value
-from pullback.ir.ops.arithmetic import (
-    Abs,
-    Add,
-    Cast,
-    Div,
-    Extreme,
-    FloorDivide,
-    Mul,
-    Neg,
-    Remainder,
-    Sign,
-    Sub,
-    ZeroMul,
-)
-from pullback.ir.ops.contraction import Gather
-from pullback.ir.ops.creation import Creation
-from pullback.ir.ops.elementary import Relu, Rounding, Sqrt, StopGradient
-from pullback.ir.ops.logic import Bitwise, Comparison, IsFinite, Select
-from pullback.ir.ops.reduction import Broadcast
-from pullback.ir.ops.shape import Assemble, Concatenate, Reshape, Slice, Transpose
 from pullback.ir.ops.window import DynamicSlice
-from pullback.ir.types import ArrayType, TapeType
 
-MOVES = (Creation, Broadcast, Reshape, Transpose, Slice, Assemble, Concatenate, DynamicSlice, Gather)
-"""Ops without arithmetic: making their result again costs no more than reading it back."""
-ARITHMETIC = (
-    Add, Sub, Mul, ZeroMul, Div, Neg, Abs, Sign, Extreme, Cast, Comparison, Bitwise, Select, IsFinite, Sqrt, Rounding, Relu,
-    StopGradient,
-)  # fmt: skip
-"""Ops of one or a few instructions an element."""
 LARGEST_NETWORK = 50_000
 """Values among which the cut is searched; beyond, what is needed is saved as it is."""
-TAPE_BYTES = 64
-UNKNOWN_DIM = 64
 
 
 @dataclass(frozen=True)
@@ -99,21 +69,6 @@ def supply(adjoint: Region, residuals: Residuals, stand_ins: Mapping[Value, Valu
     adjoint.operations[:0] = front
 
 
-def cheap(operation: Operation) -> bool:
-    """Whether computing an operation again is about as fast as reading its result from memory."""
-    op = operation.op
-    return isinstance(op, MOVES + ARITHMETIC) or (
-        isinstance(op, FloorDivide | Remainder) and operation.result.type.dtype.is_integer
-    )
-
-
-def size_in_bytes(kind: ArrayType) -> int:
-    """Bytes that a value takes in a record; dims that are not known count as `UNKNOWN_DIM`."""
-    if isinstance(kind, TapeType):
-        return TAPE_BYTES
-    return kind.dtype.itemsize * prod(dim if isinstance(dim, int) else UNKNOWN_DIM for dim in kind.dims)
-
-
 def _involved(needed: list[Value], own: set[Value], at_hand: set[Value]) -> dict[Value, None]:
     """What is needed, and all that cheap operations compute it from."""
     found: dict[Value, None] = {}
@@ -138,7 +93,7 @@ def _cut(needed: list[Value], involved: dict[Value, None], at_hand: set[Value]) 
     network = Network(2 + 2 * len(number))
     for value, made in number.items():
         # Of equals, what moves elements only is made again rather than saved.
-        moved = value.owner is not None and isinstance(value.owner.op, MOVES)
+        moved = value.owner is not None and is_move(value.owner)
         network.edge(made, made + 1, 8 * size_in_bytes(value.type) + (2 if moved else 1))
         if value.owner is None or not cheap(value.owner):
             network.edge(0, made, UNBOUNDED)

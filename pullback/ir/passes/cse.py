@@ -1,6 +1,7 @@
 """Common subexpression elimination."""
 from __future__ import annotations
 
+from pullback.ir.analysis.cost import is_view
 from pullback.ir.core import Function, Op, Region, Value
 from pullback.ir.ops.arithmetic import Add, Mul
 
@@ -11,41 +12,58 @@ COMMUTATIVE = (Add, Mul)
 def cse(function: Function) -> bool:
     """Compute equal things once: same op, same operands, same or enclosing region.
 
+    What only moves elements of arrays stays in each region that reads it, where it is fused with its readers.
+
         %0 = sin %x : f64[]            // =>  %0 = sin %x : f64[]
         %1 = sin %x : f64[]                   %1 = add %0, %0 : f64[]
         %2 = add %0, %1 : f64[]
     """
-    return _sweep(function.body, {}, {})
+    return _Scopes().sweep(function.body)
 
 
-def _sweep(
-    region: Region, known: dict[tuple[Op, tuple[Value, ...]], tuple[Value, ...]], replaced: dict[Value, Value]
-) -> bool:
-    """One region; what it adds to `known` is taken out again, because regions beside it do not see its values."""
-    changed = False
-    kept = []
-    added = []
-    for operation in region.operations:
-        operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
-        operation.operands = operands
-        if operation.regions:
-            for inner in operation.regions:
-                changed |= _sweep(inner, known, replaced)
-            kept.append(operation)
-            continue
-        if isinstance(operation.op, COMMUTATIVE):
-            operands = tuple(sorted(operands, key=id))
-        key = (operation.op, operands)
-        first = known.get(key)
-        if first is None:
-            known[key] = operation.results
-            added.append(key)
-            kept.append(operation)
-        else:
-            replaced.update(zip(operation.results, first, strict=True))
-            changed = True
-    for key in added:
-        del known[key]
-    region.operations = kept
-    region.yields = tuple([replaced.get(value, value) for value in region.yields])
-    return changed
+class _Scopes:
+    """What is computed so far, by op and operands, in the region at hand and those around it."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[Op, tuple[Value, ...]], tuple[tuple[Value, ...], Region]] = {}
+        self.replaced: dict[Value, Value] = {}
+        self.equal: dict[Value, Value] = {}
+        """Results that stay, though they are equal to one in a region around."""
+
+    def sweep(self, region: Region) -> bool:
+        """One region; what it adds to `known` is taken out again, because regions beside it do not see its values."""
+        changed = False
+        kept = []
+        added = []
+        replaced, known, equal = self.replaced, self.known, self.equal
+        for operation in region.operations:
+            operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
+            operation.operands = operands
+            if operation.regions:
+                for inner in operation.regions:
+                    changed |= self.sweep(inner)
+                kept.append(operation)
+                continue
+            if equal:
+                operands = tuple([equal.get(operand, operand) for operand in operands])
+            if isinstance(operation.op, COMMUTATIVE):
+                operands = tuple(sorted(operands, key=id))
+            key = (operation.op, operands)
+            first = known.get(key)
+            if first is None or (first[1] is not region and is_view(operation)):
+                if first is not None:
+                    equal.update((new, equal.get(old, old)) for new, old in zip(operation.results, first[0], strict=True))
+                known[key] = operation.results, region
+                added.append((key, first))
+                kept.append(operation)
+            else:
+                replaced.update(zip(operation.results, first[0], strict=True))
+                changed = True
+        for key, before in reversed(added):
+            if before is None:
+                del known[key]
+            else:
+                known[key] = before
+        region.operations = kept
+        region.yields = tuple([replaced.get(value, value) for value in region.yields])
+        return changed

@@ -1,6 +1,7 @@
 """Loop-invariant code motion."""
 from __future__ import annotations
 
+from pullback.ir.analysis.cost import is_view
 from pullback.ir.analysis.uses import operation_reads
 from pullback.ir.core import Function, Operation, Region, Value, walk
 from pullback.ir.ops.contraction import Gather, ScatterAdd
@@ -41,18 +42,25 @@ def _visit(region: Region) -> bool:
 
 
 def _invariant(region: Region) -> list[Operation]:
-    """Take the operations out of a loop's region that depend on nothing in it and may move."""
+    """Take the operations out of a loop's region that depend on nothing in it and may move.
+
+    What only moves elements of arrays is fused with its readers; it stays with them, unless they move.
+    """
     varying: set[Value] = set(region.arguments)
-    moved: list[Operation] = []
-    kept: list[Operation] = []
+    movable: list[Operation] = []
     for operation in region.operations:
         if not may_move(operation) or any(value in varying for value in operation_reads(operation)):
             varying.update(operation.results)
-            kept.append(operation)
         else:
-            moved.append(operation)
-    region.operations = kept
-    return moved
+            movable.append(operation)
+    read: set[Value] = set()
+    moved: dict[Operation, None] = {}
+    for operation in reversed(movable):
+        if not is_view(operation) or any(result in read for result in operation.results):
+            moved[operation] = None
+            read.update(operation_reads(operation))
+    region.operations = [operation for operation in region.operations if operation not in moved]
+    return list(moved)[::-1]
 
 
 def may_move(operation: Operation) -> bool:
