@@ -50,7 +50,7 @@ class _Derivative:
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
-        call = instance._dispatcher(self.name, functools.partial(self.traced, instance)).miss
+        call = instance._dispatcher(self.name, functools.partial(self.traced, instance)).call
         instance.__dict__[self.name] = call
         return call
 
@@ -132,7 +132,7 @@ class CompiledFunction(Generic[P, R]):
         self._argnames = argnames
         self._argnums = self._places(argnums, argnames)
         self._dispatchers: dict[str, Dispatcher] = {}
-        self._entry: Callable[..., Any] = self._dispatcher("_entry", fun).miss
+        self._entry: Callable[..., Any] = self._dispatcher("_entry", fun).call
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return cast(R, self._entry(*args, **kwargs))

@@ -5,6 +5,7 @@ import inspect
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -124,9 +125,25 @@ class Dispatcher:
     reasons: list[str] = field(default_factory=list)
     traces: dict[Any, Trace] = field(default_factory=dict)
     """What calls with tensors have traced."""
+    places: tuple[int, ...] = ()
+    entries: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+    """Native entries by the number of arguments and the static ones among them, at `places`."""
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Enter the native code for these static arguments, or find out what there is to do."""
+        if self.entries and not kwargs:
+            static = tuple([args[place] for place in self.places if place < len(args)])
+            try:
+                entry = self.entries.get((len(args), _typed(static)))
+            except TypeError:  # one without a hash: `miss` says so
+                entry = None
+            if entry is not None:
+                return entry(*[value for place, value in enumerate(args) if place not in self.places])
+        return self.miss(*args, **kwargs)
 
     def miss(self, *args: Any, **kwargs: Any) -> Any:
         """Find or make the specialization for these arguments, and call it."""
+        given = args if not kwargs else None
         args, kwargs = self.bound(args, kwargs)
         dynamic, dynamic_kwargs, static = self.split(args, kwargs)
         values, structure = flatten((dynamic, dynamic_kwargs))
@@ -140,9 +157,20 @@ class Dispatcher:
         if known is None:
             known = self.specializations[key] = self.specialize(leaves, structure, args, kwargs, static)
         flat = all(child is LEAF or child == LEAF for child in structure.children[0].children)
-        if known.is_direct and self.publish is not None and not static and not kwargs and flat:
-            self.publish(known.entry)
+        if known.is_direct and self.publish is not None and not kwargs and flat:
+            if not static:
+                self.publish(known.entry)
+            elif given is not None and len(given) == len(args):
+                self.places = tuple([place for place, _ in static])
+                self.entries[len(args), _typed(tuple([value for _, value in static]))] = known.entry
         return known.call(values)
+
+    def again(self, static: Any, *dynamic: Any) -> Any:
+        """A call whose dynamic arguments did not fit the native code for these static ones."""
+        args = list(dynamic)
+        for place, value in static:
+            args.insert(place, value)
+        return self.miss(*args)
 
     def of_tensors(self, values: list[Any], structure: Structure, static: Any) -> Any:
         """A call with tensors: one step of their graph, whose gradient is this function's adjoint."""
@@ -230,7 +258,8 @@ class Dispatcher:
         traced = self.trace(leaves, structure, static)
         call = call_spec(traced)
         executable = compile_function(traced.function, call)
-        entry = native_entry(executable, call, self.miss, self.name, self.doc)
+        miss = partial(self.again, static) if static else self.miss
+        entry = native_entry(executable, call, miss, self.name, self.doc)
         direct = _result_tree(traced.output) is not None
         seconds = time.perf_counter() - started
         log("trace", "%s: %d operations in %.1f ms", self.name, len(traced.function.body.operations), 1e3 * seconds)
