@@ -286,6 +286,8 @@ def _shown_attributes(attributes: Any) -> Any:
 
 
 def _signature(fun: Callable[..., Any]) -> inspect.Signature | None:
+    if isinstance(fun, np.ufunc):
+        return None  # Its keywords (out, where, casting) have defaults that are no arrays.
     try:
         return inspect.signature(fun)
     except (TypeError, ValueError):

@@ -37,6 +37,8 @@ from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.contraction import Gather
 from pullback.ir.ops.control import Call, Control, EmptyTape, For, If, Replay, While
 from pullback.ir.ops.creation import Full, Iota
+from pullback.ir.ops.elementary import StopGradient
+from pullback.ir.ops.logic import Masked
 from pullback.ir.ops.reduction import Broadcast, Reduction
 from pullback.ir.ops.shape import Reshape, Slice, Transpose
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
@@ -294,6 +296,8 @@ class _Planner:
         match op:
             case Full() | Iota():
                 self.places[operation.result] = Constant(op)
+            case Masked() | StopGradient():
+                self.aliases[operation.result] = self.aliases.get(operation.operands[0], operation.operands[0])
             case Elementwise():
                 self.places[operation.result] = Point(self.join(operation, squeeze(operation.result.type.shape)))
             case Reduction() if squeeze(operation.operands[0].type.shape) != squeeze(operation.result.type.shape):

@@ -129,6 +129,10 @@ class Builder:
         """State that `value` holds exact zeros where a branch was not taken; gives `value`."""
         return value
 
+    def keep_zeros(self, value: Value) -> Value:
+        """`value`; if it was stated to be masked, so that derivatives of what is emitted know of it."""
+        return value
+
 
 class RegionBuilder(Builder):
     """Appends to a region."""

@@ -7,9 +7,11 @@ from math import prod
 from pullback.dtypes import i64
 from pullback.ir.core import Builder, Operation, Region, RegionBuilder, Value
 from pullback.ir.ops.arithmetic import Add, Mul, ZeroMul
+from pullback.ir.ops.base import Linear
 from pullback.ir.ops.contraction import ScatterAdd
 from pullback.ir.ops.control import For
 from pullback.ir.ops.creation import Full
+from pullback.ir.ops.logic import Masked
 from pullback.ir.ops.shape import Assemble, Reshape
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice
 from pullback.ir.types import ArrayType
@@ -37,10 +39,17 @@ class DerivativeBuilder(Builder):
 
     def insert(self, operation: Operation) -> None:
         self.target.insert(operation)
+        if isinstance(operation.op, Linear) and self._masked:
+            places = operation.op.linear_operands(len(operation.operands))
+            if all(operation.operands[place] in self._masked for place in places):
+                self._masked.update(operation.results)
 
     def masked(self, value: Value) -> Value:
         self._masked.add(value)
         return value
+
+    def keep_zeros(self, value: Value) -> Value:
+        return self.masked(self.value(Masked(), value)) if value in self._masked else value
 
     def is_masked(self, value: Value) -> bool:
         return value in self._masked

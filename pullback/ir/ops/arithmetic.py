@@ -106,9 +106,17 @@ class ZeroMul(Elementwise):
         x, y = operands
         return s.select(s.compare(Compare.EQ, x, s.constant(x.dtype, 0.0)), x, s.mul(x, y))
 
-    def partials(self, operands: tuple[Term, ...], result: Term) -> tuple[Partial, ...]:
-        x, y = operands
-        return y, x
+    def _by_x(self, b: Builder, factor: Value, x: Value, y: Value) -> Value:
+        """factor * y, but by 0 where x is 0 and y is not finite: y was left out there.
+
+        An infinite partial of a zero that stays a zero would meet other zeros in a matrix product.
+        """
+        used = Term(b, x).apply("not_equal", 0.0).apply("logical_or", Term(b, y).apply("is_finite"))
+        return b.scale(factor, used.select(Term(b, y), 0.0).value)
+
+    def _by_y(self, b: Builder, factor: Value, x: Value) -> Value:
+        """factor * x, and exactly 0 where x is 0: what a mask has zeroed stays zero."""
+        return b.masked(Term(b, x).equals(0.0).select(0.0, Term(b, b.scale(factor, x))).value)
 
     def pullback(
         self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], cotangents: tuple[Value | None, ...]
@@ -117,8 +125,7 @@ class ZeroMul(Elementwise):
         if cotangent is None:
             return None, None
         x, y = operands
-        # x multiplies y's cotangent: where x is 0 by a mask, that cotangent is 0 by the same mask.
-        return b.scale(cotangent, y), b.masked(b.value(ZeroMul(), x, cotangent))
+        return self._by_x(b, cotangent, x, y), self._by_y(b, cotangent, x)
 
     def jvp(
         self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
@@ -127,9 +134,9 @@ class ZeroMul(Elementwise):
         x_dot, y_dot = tangents
         total: Value | None = None
         if x_dot is not None:
-            total = b.value(ZeroMul(), x_dot, y)
+            total = self._by_x(b, b.masked(x_dot), x, y)
         if y_dot is not None:
-            part = b.value(ZeroMul(), x, y_dot)
+            part = self._by_y(b, y_dot, x)
             total = part if total is None else b.value(Add(), total, part)
         return (total if total is None else b.masked(total),)
 
@@ -365,7 +372,7 @@ class Extreme(Arithmetic):
         parts = [part for part in self._routed(b, operands, (tangents[0], tangents[1])) if part is not None]
         if not parts:
             return (None,)
-        return (parts[0] if len(parts) == 1 else b.value(Add(), *parts),)
+        return (b.masked(parts[0]) if len(parts) == 1 else b.value(Add(), *parts),)
 
     def _routed(
         self, b: Builder, operands: tuple[Value, ...], factors: tuple[Value | None, Value | None]

@@ -176,6 +176,9 @@ class Elementwise(Op):
 class Linear(Op):
     """One result, linear in each of `linear_operands` together; the rest are indices or the like."""
 
+    fills: ClassVar[bool] = False
+    """Whether the result has zeros that are no element of an operand."""
+
     def linear_operands(self, count: int) -> tuple[int, ...]:
         """Positions of the operands in which the op is linear."""
         return tuple(range(count))
@@ -205,7 +208,9 @@ class Linear(Op):
             kind = operands[index].type
             zeros = full(0.0, kind.dtype, kind.dims)  # type: ignore[call-arg]
             inputs[index] = tangents[index] or b.value(zeros)
-        return (b.value(self, *inputs),)
+        result = b.value(self, *inputs)
+        filled = self.fills or any(tangents[index] is None for index in linear)
+        return (b.masked(result) if filled else result,)
 
 
 def arrays(*shapes: tuple[int, ...], dtype: DType = f64, seed: int = 3) -> tuple[Array, ...]:

@@ -12,7 +12,9 @@ from pullback.dtypes import f32, f64, i64
 from pullback.errors import DTypeError, OutOfBoundsError, ShapeError
 from pullback.ir.core import Array, Builder, Op, Region, Sample, Value
 from pullback.ir.ops.arithmetic import NUMBERS, Add
-from pullback.ir.ops.base import Linear, arrays
+from pullback.ir.ops.base import Linear, Term, arrays
+from pullback.ir.ops.logic import Masked
+from pullback.ir.ops.reduction import Broadcast, ReduceAny
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType
 
@@ -53,9 +55,9 @@ class Matmul(Op):
         x_dot, y_dot = tangents
         parts = []
         if x_dot is not None:
-            parts.append(b.value(self, x_dot, y))
+            parts.append(b.value(self, self._where_live(b, x_dot, y, self.transpose_x, self.transpose_y), y))
         if y_dot is not None:
-            parts.append(b.value(self, x, y_dot))
+            parts.append(b.value(self, x, self._where_live(b, y_dot, x, not self.transpose_y, not self.transpose_x)))
         return (None if not parts else parts[0] if len(parts) == 1 else b.value(Add(), *parts),)
 
     def pullback(
@@ -65,6 +67,7 @@ class Matmul(Op):
         if bar is None or not bar.type.dtype.is_float:
             return None, None
         x, y = operands
+        bar = b.keep_zeros(bar)
         # With X = op(x), Y = op(y): X_bar = bar Yᵀ and Y_bar = Xᵀ bar, transposed again where the flag says so.
         if self.transpose_x:
             x_bar = b.value(Matmul(self.transpose_y, True), y, bar)
@@ -74,7 +77,22 @@ class Matmul(Op):
             y_bar = b.value(Matmul(True, self.transpose_x), bar, x)
         else:
             y_bar = b.value(Matmul(not self.transpose_x, False), x, bar)
-        return x_bar, y_bar
+        # A factor's zeros on purpose are zeros of the other's cotangent.
+        return b.masked(x_bar) if _is_masked(y) else x_bar, b.masked(y_bar) if _is_masked(x) else y_bar
+
+    def _where_live(self, b: Builder, dot: Value, other: Value, turned: bool, other_turned: bool) -> Value:
+        """A tangent for a product with `other`; what is not finite is 0 where it meets only zeros on purpose.
+
+        ``dot[..., m, k]`` and ``other[..., k, n]``, each with its last axes exchanged if `turned`.
+        """
+        if not _is_masked(other):
+            return dot
+        rank = other.type.rank
+        summed = rank - 2 if other_turned else rank - 1
+        place = rank - 2 if turned else rank - 1
+        used = b.value(ReduceAny((summed,)), Term(b, other).apply("not_equal", 0.0).value)
+        live = Term(b, b.value(Broadcast(dot.type.dims, (*range(rank - 2), place)), used))
+        return live.apply("logical_or", Term(b, dot).apply("is_finite")).select(Term(b, dot), 0.0).value
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -133,6 +151,7 @@ class ScatterAdd(Linear):
 
     name: ClassVar[str] = "scatter_add"
     arity: ClassVar[int | None] = 2
+    fills: ClassVar[bool] = True
     size: int
 
     def linear_operands(self, count: int) -> tuple[int, ...]:
@@ -165,6 +184,11 @@ class ScatterAdd(Linear):
         yield Sample(cls(3), (np.array(2), *arrays((2, 3))))
         yield Sample(cls(3), (index[:0], *arrays((0, 3))))
         yield Sample(cls(4), (index, *arrays((7, 2), dtype=i64)), False)
+
+
+def _is_masked(value: Value) -> bool:
+    """Whether the zeros of a value are known to be there on purpose."""
+    return value.owner is not None and isinstance(value.owner.op, Masked)
 
 
 def check_indices(index: Array, size: int) -> None:

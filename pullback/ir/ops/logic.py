@@ -261,6 +261,39 @@ class Select(Elementwise):
 
 
 @register
+class Masked(Elementwise):
+    """Its operand, whose zeros are there on purpose: where a branch was not taken: ``f[...] -> f[...]``.
+
+    Derivatives put it around cotangents that meet a matrix product, so that derivatives of derivatives know of them.
+    Where the operand is 0, a cotangent or tangent that is not finite is nothing.
+    """
+
+    name: ClassVar[str] = "masked"
+
+    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
+        return (operands[0],)
+
+    def lower(self, s: ScalarBuilder, *operands: Scalar) -> Scalar:
+        return operands[0]
+
+    def _cleaned(self, b: Builder, x: Value, factor: Value | None) -> tuple[Value | None]:
+        if factor is None:
+            return (None,)
+        live = Term(b, x).apply("not_equal", 0.0).apply("logical_or", Term(b, factor).apply("is_finite"))
+        return (b.masked(live.select(Term(b, factor), 0.0).value),)
+
+    def pullback(
+        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], cotangents: tuple[Value | None, ...]
+    ) -> tuple[Value | None, ...]:
+        return self._cleaned(b, operands[0], cotangents[0])
+
+    def jvp(
+        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
+    ) -> tuple[Value | None, ...]:
+        return self._cleaned(b, operands[0], tangents[0])
+
+
+@register
 class IsFinite(Elementwise):
     """Neither infinite nor NaN: ``f[...] -> bool[...]``."""
 

@@ -123,6 +123,7 @@ class Assemble(Linear):
 
     name: ClassVar[str] = "assemble"
     least: ClassVar[int] = 1
+    fills: ClassVar[bool] = True
     dims: tuple[int, ...]
     starts: tuple[tuple[int, ...], ...]
     steps: tuple[tuple[int, ...], ...]
