@@ -8,6 +8,7 @@ import sys
 import threading
 import weakref
 
+import numpy as np
 import pytest
 
 from pullback.codegen import jit, target
@@ -140,3 +141,28 @@ def test_compiling_and_dropping_leaks_nothing():
 def test_importing_the_package_does_not_import_llvm():
     script = "import sys, pullback.codegen.jit, pullback.runtime.handle; sys.exit('llvmlite' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_code_that_llvm_simplifies_wrongly_is_compiled_as_it_is() -> None:
+    """LLVM 22's SROA uses %low before it is defined here; its code generator would abort the process."""
+    code = jit.link("""
+        define void @body(ptr %in, ptr %out) {
+          %x = load <6 x double>, ptr %in, align 8
+          %a = alloca [6 x double], align 32
+          %p = alloca [6 x double], align 32
+          %q = alloca [6 x double], align 32
+          store <6 x double> %x, ptr %p, align 8
+          store <6 x double> %x, ptr %q, align 8
+          %p2 = getelementptr double, ptr %p, i64 2
+          %high = load <4 x double>, ptr %p2, align 8
+          %a2 = getelementptr double, ptr %a, i64 2
+          store <4 x double> %high, ptr %a2, align 8
+          %low = load <2 x double>, ptr %q, align 8
+          store <2 x double> %low, ptr %a, align 8
+          %all = load <6 x double>, ptr %a, align 8
+          store <6 x double> %all, ptr %out, align 8
+          ret void
+        }""", {}, ["body"], simplified=["body"])  # fmt: skip
+    given, found = np.arange(6.0), np.zeros(6)
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(code.address("body"))(given.ctypes.data, found.ctypes.data)
+    np.testing.assert_array_equal(found, given)

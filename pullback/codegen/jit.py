@@ -71,11 +71,27 @@ def compile_object(text: str, *, verify: bool = False, simplified: Sequence[str]
     with _parse(text, verify=verify) as module, host.lock:
         for name in simplified:
             _simplify(module.get_function(name), host)
+        if not simplified or _is_valid(module):
+            return bytes(host.machine.emit_object(module))
+    with _parse(text, verify=verify) as module, host.lock:
         return bytes(host.machine.emit_object(module))
 
 
+def _is_valid(module: Any) -> bool:
+    """Whether LLVM's verifier finds nothing: on invalid code its code generator aborts the process."""
+    try:
+        module.verify()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _simplify(function: Any, host: target.Target) -> None:
-    """Run the few cheap passes that pay for code in registers."""
+    """Run the few cheap passes that pay for code in registers.
+
+    LLVM 22 merges vectors that are stored high end first into code that uses values before their definition, so what
+    comes out must be verified.
+    """
     from llvmlite import binding
 
     builder = binding.create_pass_builder(host.machine, binding.create_pipeline_tuning_options())
