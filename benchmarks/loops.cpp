@@ -279,4 +279,30 @@ double kalman_gradient(const double* f, const double* seen, int64_t steps, doubl
     g[0] = qb, g[1] = rb;
     return value;
 }
+
+// A determinant by expansion along the first row; its gradient is the matrix of cofactors, by expansion too.
+static double expand(const double* m, int n) {
+    if (n == 1) return m[0];
+    double minor[64], total = 0, sign = 1;
+    for (int j = 0; j < n; j++, sign = -sign) {
+        for (int r = 1; r < n; r++)
+            for (int c = 0, k = 0; c < n; c++)
+                if (c != j) minor[(r - 1) * (n - 1) + k++] = m[r * n + c];
+        total += sign * m[j] * expand(minor, n - 1);
+    }
+    return total;
+}
+
+double determinant_gradient(const double* m, int64_t n, double* g) {
+    double minor[64];
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) {
+            int k = 0;
+            for (int r = 0; r < n; r++)
+                for (int c = 0; c < n; c++)
+                    if (r != i && c != j) minor[k++] = m[r * n + c];
+            g[i * n + j] = ((i + j) % 2 ? -1 : 1) * expand(minor, n - 1);
+        }
+    return expand(m, n);
+}
 }

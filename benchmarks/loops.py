@@ -421,7 +421,11 @@ def programs(library: ctypes.CDLL | None) -> list[Program]:
         "bisection with break", bisection, (1.3, 5.7), (0, 1), calls=2000,
         cpp=cpp_call(library, "bisection_gradient", (1.3, 5.7), 2), peers=numba_peer(bisection, (1.3, 5.7)),
     ))  # fmt: skip
-    made.append(Program("determinant of 8 by 8 by expansion", determinant_of, (RANDOM.normal(size=(8, 8)),), 0, calls=20))
+    matrix = RANDOM.normal(size=(8, 8))
+    made.append(Program(
+        "determinant of 8 by 8 by expansion", determinant_of, (matrix,), 0, calls=20,
+        cpp=cpp_call(library, "determinant_gradient", (matrix, 8), 64),
+    ))  # fmt: skip
     return made
 
 

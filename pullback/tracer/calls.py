@@ -14,6 +14,7 @@ import numpy as np
 from pullback.tracer import control, creation, for_statement, objects
 from pullback.tracer.builtin_functions import BUILTINS
 from pullback.tracer.effects import change, is_mutator, is_random, once
+from pullback.tracer.recursion import is_pure_recursion, remembering
 from pullback.tracer.rewrite import rewritten
 
 
@@ -25,7 +26,8 @@ def traceable(function: Any) -> Any:
 def call(function: Any, local: bool = True) -> Any:
     """What to call instead of `function`; `local` says that it was reached by a variable of the calling function."""
     if isinstance(function, FunctionType):
-        return REPLACED.get(function) or traceable(function)
+        target = REPLACED.get(function) or traceable(function)
+        return remembering(function, target) if is_pure_recursion(function) else target
     if isinstance(function, MethodType):
         return traceable(function)
     if isinstance(function, BuiltinFunctionType | BuiltinMethodType):

@@ -112,6 +112,8 @@ class Recorder(RegionBuilder):
         self.bounds: dict[Value, tuple[int, int]] = {}
         self.failures: dict[CodeType, tuple[int, str]] = {}
         self.has_regions = False
+        self.remembered: dict[Any, Any] = {}
+        """What pure recursive functions have given: see `recursion`."""
         self.checks = settings().boundscheck
 
     def note(self) -> None:
