@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pullback import autograd, nn
     from pullback.api import (
         CompiledFunction,
+        checkpoint,
         compile_grad,
         grad,
         gradcheck,
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _FUNCTION_NAMES = (
-    "CompiledFunction", "compile_grad", "grad", "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp",
-    "linearize", "stop_gradient", "value_and_grad", "vjp",
+    "CompiledFunction", "checkpoint", "compile_grad", "grad", "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev",
+    "jvp", "linearize", "stop_gradient", "value_and_grad", "vjp",
 )  # fmt: skip
 _CONTROL_NAMES = ("associative_scan", "cond", "fori_loop", "scan", "while_loop")
 _TENSOR_NAMES = (
@@ -65,9 +66,9 @@ _HOMES = {
 """The module that defines each public name."""
 
 __all__ = [
-    "CompiledFunction", "PullbackError", "associative_scan", "autograd", "compile_grad", "cond", "config", "fori_loop",
-    "grad", "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nn", "scan", "stop_gradient",
-    "value_and_grad", "vjp", "while_loop", *_TENSOR_NAMES,
+    "CompiledFunction", "PullbackError", "associative_scan", "autograd", "checkpoint", "compile_grad", "cond", "config",
+    "fori_loop", "grad", "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nn", "scan",
+    "stop_gradient", "value_and_grad", "vjp", "while_loop", *_TENSOR_NAMES,
 ]  # fmt: skip
 
 

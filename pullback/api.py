@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overlo
 import numpy as np
 
 from pullback import transforms
+from pullback.config import byte_count
 from pullback.dispatch import Dispatcher, Static, with_static
 from pullback.errors import ArgumentError
 from pullback.inspection import explain, memory, stats
@@ -57,7 +58,9 @@ class _Derivative:
 
 def _traced_value_and_grad(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
     fun, argnums, args, kwargs = f._to_trace(args, kwargs)
-    return transforms.value_and_grad(_recorder((args, kwargs)), fun, argnums, f.has_aux, args, kwargs)
+    return transforms.value_and_grad(
+        _recorder((args, kwargs)), fun, argnums, f.has_aux, args, kwargs, f.memory_budget
+    )
 
 
 def _traced_grad(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -104,7 +107,9 @@ def _traced_jvp(f: CompiledFunction[..., Any], primals: tuple[Any, ...], tangent
 
 
 def _traced_pullback(f: CompiledFunction[..., Any], primals: tuple[Any, ...], cotangents: Any) -> Any:
-    return transforms.pull(_recorder((primals, cotangents)), f.__wrapped__, tuple(primals), cotangents)[1]
+    return transforms.pull(
+        _recorder((primals, cotangents)), f.__wrapped__, tuple(primals), cotangents, f.memory_budget
+    )[1]
 
 
 _BY_ARGNUMS = ("_entry", "grad", "value_and_grad", "jacobian", "jacfwd", "jacrev", "hessian")
@@ -121,11 +126,13 @@ class CompiledFunction(Generic[P, R]):
     __qualname__: str
 
     def __init__(
-        self, fun: Callable[P, R], argnums: Argnums, argnames: tuple[str, ...], has_aux: bool, static: Static
-    ) -> None:
+        self, fun: Callable[P, R], argnums: Argnums, argnames: tuple[str, ...], has_aux: bool, static: Static,
+        memory_budget: int | None = None,
+    ) -> None:  # fmt: skip
         functools.update_wrapper(self, fun)
         self.__wrapped__ = fun
         self.has_aux = has_aux
+        self.memory_budget = memory_budget
         self._signature = _signature(fun)
         self._static = static
         self._chosen = argnums
@@ -148,8 +155,9 @@ class CompiledFunction(Generic[P, R]):
             if known_key == key:
                 return known
         bound: CompiledFunction[..., Any] = CompiledFunction(
-            functools.partial(self.__wrapped__, instance), self._chosen, self._argnames, self.has_aux, self._static
-        )
+            functools.partial(self.__wrapped__, instance), self._chosen, self._argnames, self.has_aux, self._static,
+            self.memory_budget,
+        )  # fmt: skip
         bound.__name__ = transforms.name_of(self)
         if isinstance(attributes, dict):
             attributes[place] = (key, bound)
@@ -244,7 +252,7 @@ class CompiledFunction(Generic[P, R]):
     def differentiated_by(self, *argnums: int) -> CompiledFunction[P, R]:
         """The same function with other arguments to differentiate by; code is made anew."""
         chosen = argnums[0] if len(argnums) == 1 else argnums
-        return CompiledFunction(self.__wrapped__, chosen, (), self.has_aux, self._static)
+        return CompiledFunction(self.__wrapped__, chosen, (), self.has_aux, self._static, self.memory_budget)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Every stage of compilation for arguments like these, as text: see `Lowered`. Nothing is run."""
@@ -298,16 +306,18 @@ def _signature(fun: Callable[..., Any]) -> inspect.Signature | None:
 def compile_grad(
     fun: Callable[P, R], *, argnums: int | Sequence[int] = 0, argnames: str | Sequence[str] | None = None,
     has_aux: bool = False, static_argnums: int | Sequence[int] = (), static_argnames: str | Sequence[str] = (),
+    memory_budget: int | str | None = None,
 ) -> CompiledFunction[P, R]: ...  # fmt: skip
 @overload
 def compile_grad(
     fun: None = None, *, argnums: int | Sequence[int] = 0, argnames: str | Sequence[str] | None = None,
     has_aux: bool = False, static_argnums: int | Sequence[int] = (), static_argnames: str | Sequence[str] = (),
+    memory_budget: int | str | None = None,
 ) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...  # fmt: skip
 def compile_grad(
     fun: Callable[..., Any] | None = None, *, argnums: int | Sequence[int] = 0,
     argnames: str | Sequence[str] | None = None, has_aux: bool = False, static_argnums: int | Sequence[int] = (),
-    static_argnames: str | Sequence[str] = (),
+    static_argnames: str | Sequence[str] = (), memory_budget: int | str | None = None,
 ) -> Any:  # fmt: skip
     """Compile a function of NumPy arrays and its derivatives.
 
@@ -317,19 +327,23 @@ def compile_grad(
     reads from outside (globals, closures, attributes of ``self``) is a constant as well, arrays excepted: they are
     read where they lie.
 
+    Gradients through loops keep values of each iteration. With `memory_budget`, in bytes or as text (``"64MB"``), loops
+    that would keep more run in segments: the gradient keeps the state at their starts and runs them again.
+
     Raises: ArgumentError if `fun` is no function, or has not the arguments that are named.
     """
     if fun is None:
         return functools.partial(
             compile_grad, argnums=argnums, argnames=argnames, has_aux=has_aux, static_argnums=static_argnums,
-            static_argnames=static_argnames,
+            static_argnames=static_argnames, memory_budget=memory_budget,
         )  # fmt: skip
     if not callable(fun):
         raise ArgumentError(f"compile_grad takes a function, not a {type(fun).__name__}", location=caller())
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     static = Static(numbers, _names(static_argnames))
     wanted = argnums if isinstance(argnums, int) else tuple(argnums)
-    return CompiledFunction(fun, wanted, _names(argnames), has_aux, static)
+    budget = None if memory_budget is None else byte_count(memory_budget)
+    return CompiledFunction(fun, wanted, _names(argnames), has_aux, static, budget)
 
 
 def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -342,7 +356,7 @@ def _compiled(fun: Callable[..., Any], argnums: Argnums | None = None, has_aux: 
         return compile_grad(fun, argnums=0 if argnums is None else argnums, has_aux=has_aux)
     if argnums is None:
         return fun
-    return CompiledFunction(fun.__wrapped__, argnums, (), has_aux, fun._static)
+    return CompiledFunction(fun.__wrapped__, argnums, (), has_aux, fun._static, fun.memory_budget)
 
 
 def grad(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
@@ -413,6 +427,20 @@ def linearize(fun: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[...
 def hvp(fun: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """The Hessian of a scalar function times a vector, forward over reverse."""
     return _compiled(fun).hvp(tuple(primals), tuple(tangents))
+
+
+def checkpoint(fun: Callable[P, R]) -> Callable[P, R]:
+    """`fun`, of whose inner values gradients keep none: they run it again from what it reads.
+
+    Less memory for one more run of `fun`. Outside of compiled functions it is `fun`.
+    """
+
+    @functools.wraps(fun)
+    def again(*args: P.args, **kwargs: P.kwargs) -> R:
+        recorder = find_recorder(flatten((args, kwargs))[0])
+        return fun(*args, **kwargs) if recorder is None else transforms.checkpointed(recorder, fun, args, kwargs)
+
+    return again
 
 
 def stop_gradient(x: Any) -> Any:

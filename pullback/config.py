@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -102,6 +103,24 @@ def config(**changes: Any) -> Iterator[Settings]:
         yield _current.get()
     finally:
         _current.reset(token)
+
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def byte_count(size: int | str) -> int:
+    """A number of bytes, or a text like ``"64MB"`` (10^6), ``"1.5 GiB"`` (2^30), as a number of bytes.
+
+    Raises: ConfigError for anything else, or none at all.
+    """
+    if isinstance(size, str):
+        match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", size)
+        unit = None if match is None else _UNITS.get(match[2].lower())
+        if match is not None and unit is not None and float(match[1]) * unit >= 1:
+            return int(float(match[1]) * unit)
+    elif type(size) is int and size >= 1:
+        return size
+    raise ConfigError(f"{size!r} is no size in bytes", location=caller(), help='write a number, or a text like "64MB"')
 
 
 def log(name: str, message: str, *values: object) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ArgumentError, DerivativeError
+from pullback.ir.ad.checkpoint import under_budget
 from pullback.ir.ad.forward import pushforward
 from pullback.ir.ad.reverse import adjoint
+from pullback.ir.core import Function
 from pullback.ir.passes.dce import dce
 from pullback.location import caller
 from pullback.tracer.leaf import leaves_of
 from pullback.tracer.record import Recorder
-from pullback.tracer.trace import Trace, call_inline, trace
+from pullback.tracer.trace import Trace, call_again, call_inline, trace
 from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
 
 Argnums = int | tuple[int, ...]
@@ -90,9 +92,9 @@ def split_output(made: Trace, has_aux: bool) -> tuple[Structure, Structure | Non
 
 def value_and_grad(
     recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_aux: bool, args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    kwargs: dict[str, Any], budget: int | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """The value (with its aux) and the gradients of a scalar function.
+    """The value (with its aux) and the gradients of a scalar function; what is kept for them takes `budget` bytes.
 
     Raises: DerivativeError for a value that is no float scalar.
     """
@@ -106,7 +108,7 @@ def value_and_grad(
             f"grad needs a function of one float result without axes; {name_of(fun)} gives {shown}", location=caller(),
             help="reduce the result (np.sum, np.mean), or use vjp, jacobian or jvp",
         )  # fmt: skip
-    derived = adjoint(made.trace.function, positions, seeded=[0])
+    derived = adjoint(_bounded(made, budget), positions, seeded=[0])
     results: list[Any] = list(call_inline(recorder, derived, made.trace, made.values))
     count = len(types)
     primal = results[0] if aux is None else (results[0], unflatten(aux, results[1:count]))
@@ -114,9 +116,9 @@ def value_and_grad(
 
 
 def pull(
-    recorder: Recorder, fun: Callable[..., Any], primals: tuple[Any, ...], cotangents: Any
+    recorder: Recorder, fun: Callable[..., Any], primals: tuple[Any, ...], cotangents: Any, budget: int | None = None
 ) -> tuple[Any, tuple[Any, ...]]:
-    """The value, and the cotangents of all (float) primals for those of the results.
+    """The value, and the cotangents of all (float) primals for those of the results; within `budget` bytes.
 
     Raises: ArgumentError for cotangents that do not nest as the results do.
     """
@@ -127,7 +129,7 @@ def pull(
     types = made.trace.function.result_types
     bars = [bar for bar, kind in zip(bars, types, strict=True) if kind.dtype.is_float]
     argnums = tuple(range(len(primals)))
-    derived = adjoint(made.trace.function, made.positions(argnums))
+    derived = adjoint(_bounded(made, budget), made.positions(argnums))
     results = call_inline(recorder, derived, made.trace, [*made.values, *_fitting(bars, types, "cotangent")])
     return unflatten(made.trace.output, results[: len(types)]), made.nested(argnums, results[len(types) :])
 
@@ -196,6 +198,17 @@ def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, args
         rows = np.stack([each[index] for each in pulled]) if pulled else np.zeros((0, *source.shape))
         blocks.append(np.reshape(rows, (*kind.shape, *source.shape)))
     return made.nested(argnums, blocks)
+
+
+def _bounded(made: Call, budget: int | None) -> Function:
+    """The function traced, with loops in segments if there is a budget of bytes for what their adjoints keep."""
+    return made.trace.function if budget is None else under_budget(made.trace.function, budget)
+
+
+def checkpointed(recorder: Recorder, fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The result of a call whose adjoint runs it again."""
+    made = call(recorder, fun, args, kwargs)
+    return unflatten(made.trace.output, call_again(recorder, made.trace, made.values))
 
 
 def units(kind: Any) -> list[np.ndarray[Any, Any]]:

@@ -45,7 +45,7 @@ class OutOfMemory(Failure):
     def error(self, number: int) -> PullbackError:
         return OutOfMemoryError(
             "there is no memory for what the derivative of this loop must keep", location=self.operation.location,
-            help="make fewer iterations, or differentiate in parts",
+            help="give compile_grad a memory_budget, or make fewer iterations",
         )  # fmt: skip
 
 

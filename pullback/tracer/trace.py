@@ -9,7 +9,9 @@ import numpy as np
 
 from pullback.errors import ArgumentError, TraceError
 from pullback.ir.clone import inline
-from pullback.ir.core import Function, Value
+from pullback.ir.core import Function, Region, RegionBuilder, Value
+from pullback.ir.ops.control import Checkpoint
+from pullback.location import caller
 from pullback.tracer.calls import traceable
 from pullback.tracer.leaf import Leaf, LeafKind, leaf_of
 from pullback.tracer.memory import argument
@@ -97,6 +99,16 @@ def call_inline(recorder: Recorder, made: Function, traced: Trace, values: Seque
     operands += [array_of(recorder, value) for value in values[len(traced.leaves) :]]
     operands += [recorder.capture(_bound(array)) for array in made.captured]
     return [wrap(value, recorder) for value in inline(recorder, made, operands)]
+
+
+def call_again(recorder: Recorder, traced: Trace, values: Sequence[Any]) -> list[TracedArray]:
+    """Insert a traced function as a checkpoint: its adjoint runs it again."""
+    operands = [array_of(recorder, value) for value in (*values, *traced.lifted)]
+    operands += [recorder.capture(_bound(array)) for array in traced.function.captured]
+    region = Region()
+    region.yields = tuple(inline(RegionBuilder(region), traced.function, operands))
+    recorder.location = caller()
+    return [wrap(value, recorder) for value in recorder.emit(Checkpoint(), regions=(region,)).results]
 
 
 def _bound(array: Any) -> np.ndarray[Any, Any]:

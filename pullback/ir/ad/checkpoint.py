@@ -15,7 +15,7 @@ from pullback.ir.passes.pipeline import simplify
 from pullback.ir.rewrite import Rewriter, rewrite
 from pullback.ir.types import TapeType
 
-EXPECTED_TRIPS = 10_000_000
+EXPECTED_TRIPS = 1_000_000
 """Trips that segments are made for where they are not known; more take more memory than the budget."""
 MOST_LEVELS = 8
 

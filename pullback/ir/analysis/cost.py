@@ -21,7 +21,7 @@ from pullback.ir.ops.arithmetic import (
 from pullback.ir.ops.contraction import Gather
 from pullback.ir.ops.creation import Creation
 from pullback.ir.ops.elementary import Relu, Rounding, Sqrt, StopGradient
-from pullback.ir.ops.logic import Bitwise, Comparison, IsFinite, Select
+from pullback.ir.ops.logic import Bitwise, Comparison, IsFinite, Masked, Select
 from pullback.ir.ops.reduction import Broadcast
 from pullback.ir.ops.shape import Assemble, Concatenate, Reshape, Slice, Transpose
 from pullback.ir.ops.window import DynamicSlice
@@ -30,8 +30,8 @@ from pullback.ir.types import ArrayType, TapeType
 MOVES = (Creation, Broadcast, Reshape, Transpose, Slice, Assemble, Concatenate, DynamicSlice, Gather)
 """Ops without arithmetic: making their result again costs no more than reading it back."""
 ARITHMETIC = (
-    Add, Sub, Mul, ZeroMul, Div, Neg, Abs, Sign, Extreme, Cast, Comparison, Bitwise, Select, IsFinite, Sqrt, Rounding, Relu,
-    StopGradient,
+    Add, Sub, Mul, ZeroMul, Div, Neg, Abs, Sign, Extreme, Cast, Comparison, Bitwise, Select, IsFinite, Masked, Sqrt, Rounding,
+    Relu, StopGradient,
 )  # fmt: skip
 """Ops of one or a few instructions an element."""
 TAPE_BYTES = 64
