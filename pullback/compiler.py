@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.codegen.entry import ENTRY, emit_entry
-from pullback.codegen.jit import NativeCode, link
+from pullback.codegen.jit import NativeCode, link_module
 from pullback.codegen.program import BODY, Program, build_program
 from pullback.config import settings
 from pullback.ir.clone import copy_function
@@ -104,7 +104,7 @@ def compile_function(function: Function, call: CallSpec | None = None) -> Execut
     emitted = time.perf_counter()
     exports = [name for name in (BODY, ENTRY) if name in program.module.functions]
     symbols = {**program.symbols, **abi.symbols()}
-    code = link(str(program.module), symbols, exports, simplified=[BODY])
+    code = link_module(program.module, symbols, exports, simplified=[BODY])
     linked = time.perf_counter()
     seconds = {"simplify": simplified - started, "emit": emitted - simplified, "native": linked - emitted}
     return Executable(function, optimized, program, code, seconds)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pullback.codegen import jit, target
+from pullback.codegen.llvm_text import ModuleText
 from pullback.errors import CompileError
 
 ADD_ONE = "define i64 @add_one(i64 %x) {\n  %y = add i64 %x, 1\n  ret i64 %y\n}\n"
@@ -145,7 +146,7 @@ def test_importing_the_package_does_not_import_llvm():
 
 def test_code_that_llvm_simplifies_wrongly_is_compiled_as_it_is() -> None:
     """LLVM 22's SROA uses %low before it is defined here; its code generator would abort the process."""
-    code = jit.link("""
+    text = """
         define void @body(ptr %in, ptr %out) {
           %x = load <6 x double>, ptr %in, align 8
           %a = alloca [6 x double], align 32
@@ -162,7 +163,37 @@ def test_code_that_llvm_simplifies_wrongly_is_compiled_as_it_is() -> None:
           %all = load <6 x double>, ptr %a, align 8
           store <6 x double> %all, ptr %out, align 8
           ret void
-        }""", {}, ["body"], simplified=["body"])  # fmt: skip
+        }"""
+    code = jit.link_object(jit.compile_object(text, simplified=["body"]), {}, ["body"])
     given, found = np.arange(6.0), np.zeros(6)
     ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(code.address("body"))(given.ctypes.data, found.ctypes.data)
     np.testing.assert_array_equal(found, given)
+
+
+def module_that_calls(twice: bool) -> ModuleText:
+    """`run` calls the library function `scaled`, which calls another and reads a table."""
+    module = ModuleText()
+    inner = module.function("inner", "i64", ("i64 %x",), library=True)
+    inner.emit("ret i64 %x")
+    module.define_global("table", "internal constant [2 x i64] [i64 5, i64 7]")
+    scaled = module.function("scaled", "i64", ("i64 %x",), attributes=" cold noinline", library=True)
+    kept = scaled.let("call i64 @inner(i64 %x)")
+    factor = scaled.let("load i64, ptr getelementptr (i64, ptr @table, i64 1)")
+    scaled.emit(f"ret i64 {scaled.let(f'mul i64 {kept}, {factor}')}")
+    run = module.function("run", "i64", ("i64 %x",), linkage="")
+    found = run.call("scaled", "i64", (("i64", "%x"),), declare=False)
+    run.emit(f"ret i64 {run.call('scaled', 'i64', (('i64', found),), declare=False) if twice else found}")
+    return module
+
+
+def test_library_functions_are_compiled_once():
+    jit.library_code.cache_clear()
+    once = jit.link_module(module_that_calls(False), {}, ["run"])
+    twice = jit.link_module(module_that_calls(True), {}, ["run"])
+    assert jit.library_code.cache_info().misses == 1
+    assert integer_function(once.address("run"))(3) == 21
+    jit.library_code.cache_clear()
+    gc.collect()
+    assert integer_function(twice.address("run"))(3) == 147
+    assert "define i64 @scaled" not in twice.text and "define internal i64 @scaled" in twice.text
+    jit.link(once.text, {}, ["run"], verify=True)

@@ -5,7 +5,8 @@ wherever it lies.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import cast
@@ -17,11 +18,11 @@ from pullback.codegen.llvm_text import FunctionText, element_type, memory_type
 from pullback.codegen.nest import FLOAT_LANES, Nest, Reduced
 from pullback.codegen.reduce import Accumulator, accumulator
 from pullback.dtypes import DType, f32, i64
-from pullback.ir.core import Value
+from pullback.ir.core import Operation, Value
 from pullback.ir.ops.arithmetic import Pow
 from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.elementary import Smooth
-from pullback.ir.ops.scalar import Scalar
+from pullback.ir.ops.scalar import Elementary, Scalar
 
 
 def vector_lanes(nest: Nest) -> int:
@@ -42,6 +43,20 @@ def turn_lanes(nest: Nest) -> int:
     work = sum(20 if isinstance(operation.op, Smooth | Pow) else 1 for operation in nest.operations)
     lanes = vector_lanes(nest)
     return lanes if work < LONG_BODY else max(2, lanes * target.host().vector_bytes // 64)
+
+
+SHARED_USES = 4
+"""Uses of one elementary function from which its code stands apart: it takes long to compile, and a call little."""
+
+
+def repeated(operations: Iterable[Operation]) -> frozenset[Elementary]:
+    """The elementary functions that operations use often."""
+    counts = Counter(
+        operation.op.function if isinstance(operation.op, Smooth) else Elementary.POW
+        for operation in operations
+        if isinstance(operation.op, Smooth | Pow)
+    )
+    return frozenset(function for function, count in counts.items() if count >= SHARED_USES)
 
 
 STRAIGHT_BODIES = 8
@@ -77,11 +92,13 @@ class _Emitter:
     scalars: Mapping[Value, Scalar]
     straight: bool
     lanes: int = field(init=False)
+    shared: frozenset[Elementary] = field(init=False)
     slots: dict[Value, str] = field(default_factory=dict)
     """Stack slots of the row accumulators between rows."""
 
     def __post_init__(self) -> None:
         self.lanes = vector_lanes(self.nest)
+        self.shared = repeated(self.nest.operations)
 
     # Memory
 
@@ -214,7 +231,7 @@ class _Emitter:
     ) -> dict[Value, str]:  # fmt: skip
         """Read, compute, write, accumulate for `lanes` elements from `index` on; gives the new accumulators."""
         f, nest = self.function, self.nest
-        s = LlvmScalarBuilder(f, lanes)
+        s = LlvmScalarBuilder(f, lanes, self.shared)
         last = len(nest.shape) - 1
         here = indices if index is None else {**indices, last: index}
         values: dict[Value, Scalar] = {}

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pullback.codegen import target
+from pullback.codegen.llvm_text import ModuleText
 from pullback.errors import CompileError
 
 # What LLVM's code generator may call for an instruction, and what emitted code calls for memory.
@@ -27,7 +28,10 @@ class NativeCode:
     `text` is the LLVM assembly, `object_code` the relocatable object it became.
     """
 
-    def __init__(self, text: str, object_code: bytes, tracker: Any, addresses: Mapping[str, int]) -> None:
+    def __init__(
+        self, text: str, object_code: bytes, tracker: Any, addresses: Mapping[str, int], held: object = None
+    ) -> None:
+        self.held = held  # what the code calls
         self.text = text
         self.object_code = object_code
         self._tracker = tracker
@@ -100,7 +104,9 @@ def _simplify(function: Any, host: target.Target) -> None:
     passes.run(function, builder)
 
 
-def link_object(object_code: bytes, symbols: Mapping[str, int], exports: Sequence[str], text: str = "") -> NativeCode:
+def link_object(
+    object_code: bytes, symbols: Mapping[str, int], exports: Sequence[str], text: str = "", held: object = None
+) -> NativeCode:
     """Load an object, its externals bound to the addresses in `symbols` (the C library's functions are known).
 
     Each library has an LLJIT of its own: on a shared one every library linked leaks some 10 KiB.
@@ -123,18 +129,35 @@ def link_object(object_code: bytes, symbols: Mapping[str, int], exports: Sequenc
     except RuntimeError as error:
         unknown = sorted(_externals(text) - {*library_symbols(), *symbols})
         raise CompileError(f"linking failed: {error}; externals without an address: {unknown}") from error
-    return NativeCode(text, object_code, tracker, {name: tracker[name] for name in exports})
+    return NativeCode(text, object_code, tracker, {name: tracker[name] for name in exports}, held)
 
 
-def link(
-    text: str, symbols: Mapping[str, int], exports: Sequence[str], *, verify: bool = False,
-    simplified: Sequence[str] = (),
-) -> NativeCode:  # fmt: skip
+def link(text: str, symbols: Mapping[str, int], exports: Sequence[str], *, verify: bool = False) -> NativeCode:
     """Compile LLVM assembly and load it: `compile_object`, then `link_object`.
 
     Raises: CompileError with LLVM's message.
     """
-    return link_object(compile_object(text, verify=verify, simplified=simplified), symbols, exports, text)
+    return link_object(compile_object(text, verify=verify), symbols, exports, text)
+
+
+def link_module(
+    module: ModuleText, symbols: Mapping[str, int], exports: Sequence[str], simplified: Sequence[str] = ()
+) -> NativeCode:
+    """Compile a module and load it; its library functions are compiled once for the whole process.
+
+    Raises: CompileError with LLVM's message.
+    """
+    main, libraries = module.apart()
+    held = {name: library_code(text, name) for name, text in libraries.items()}
+    object_code = compile_object(main, simplified=simplified)
+    known = {**symbols, **{name: code.address(name) for name, code in held.items()}}
+    return link_object(object_code, known, exports, str(module), held)
+
+
+@cache
+def library_code(text: str, name: str) -> NativeCode:
+    """Code of a function that many modules call."""
+    return link(text, {}, [name])
 
 
 def _parse(text: str, *, verify: bool) -> Any:

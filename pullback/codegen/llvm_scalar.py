@@ -1,7 +1,7 @@
 """One element's arithmetic as LLVM instructions, for a scalar (lanes = 1) or for a vector of lanes alike."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pullback import dtypes
 from pullback.codegen import vecmath
@@ -16,11 +16,15 @@ _FLOAT_PREDICATE = {
 
 
 class LlvmScalarBuilder:
-    """Implements `ScalarBuilder`. No flag ever lets LLVM contract or reassociate: equal input, equal bits."""
+    """Implements `ScalarBuilder`. No flag ever lets LLVM contract or reassociate: equal input, equal bits.
 
-    def __init__(self, function: FunctionText, lanes: int) -> None:
+    Functions in `shared` are called, not written out: one copy of their code serves all uses in the module.
+    """
+
+    def __init__(self, function: FunctionText, lanes: int, shared: Collection[Elementary] = ()) -> None:
         self.function = function
         self.lanes = lanes
+        self.shared = shared
 
     def type(self, dtype: DType) -> str:
         """The LLVM type of one value of `dtype` at this builder's width."""
@@ -173,7 +177,21 @@ class LlvmScalarBuilder:
         return self._convert("sext" if source.is_signed else "zext", x, dtype)
 
     def elementary(self, function: Elementary, *operands: Scalar) -> Scalar:
+        if function in self.shared:
+            return self._call_shared(function, *operands)
         return vecmath.emit_elementary(self, function, *operands)
+
+    def _call_shared(self, function: Elementary, *operands: Scalar) -> Scalar:
+        """Call the module's own function of this width, defined at its first use."""
+        dtype, module = operands[0].dtype, self.function.module
+        kind, name = self.type(dtype), f"{function.value}_{dtype}.x{self.lanes}"
+        if name not in module.functions:
+            parameters = tuple(Scalar(f"%x{number}", dtype) for number in range(len(operands)))
+            f = module.function(name, kind, tuple(f"{kind} {each.text}" for each in parameters), library=True)
+            result = vecmath.emit_elementary(LlvmScalarBuilder(f, self.lanes), function, *parameters)
+            f.emit(f"ret {kind} {result.text}")
+        passed = tuple((kind, each.text) for each in operands)
+        return Scalar(self.function.call(name, kind, passed, declare=False), dtype)
 
     def lookup(self, table: Table, index: Scalar) -> Scalar:
         f, kind = self.function, memory_type(table.dtype, 1)
@@ -229,7 +247,7 @@ class LlvmScalarBuilder:
         parameters = tuple(Scalar(f"%x{number}", dtype) for number, dtype in enumerate(operands))
         declared = tuple(f"{element_type(each.dtype, 1)} {each.text}" for each in parameters)
         kind = struct_type(results, 1)
-        f = self.function.module.function(name, kind, declared, attributes=COLD)
+        f = self.function.module.function(name, kind, declared, attributes=COLD, library=True)
         text = "poison"
         for number, each in enumerate(rare(LlvmScalarBuilder(f, 1), *parameters)):
             text = f.let(f"insertvalue {kind} {text}, {element_type(each.dtype, 1)} {each.text}, {number}")

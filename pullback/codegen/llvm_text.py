@@ -1,10 +1,13 @@
 """LLVM assembly as text: one module, its functions, its declarations; nothing here knows what is computed."""
 from __future__ import annotations
 
+import re
 import struct
 
 from pullback.dtypes import DType
 from pullback.location import UNKNOWN, Location
+
+_NAME = re.compile(r"@([\w.]+)")
 
 
 def element_type(dtype: DType, lanes: int) -> str:
@@ -56,6 +59,7 @@ class ModuleText:
         self.declarations: dict[str, str] = {}
         self.globals: dict[str, str] = {}
         self.functions: dict[str, FunctionText] = {}
+        self.libraries: dict[str, str] = {}
 
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> None:
         """Declare an external function or intrinsic."""
@@ -66,12 +70,44 @@ class ModuleText:
         self.globals.setdefault(name, f"@{name} = {text}")
 
     def function(
-        self, name: str, result: str, parameters: tuple[str, ...], linkage: str = "internal ", attributes: str = ""
-    ) -> FunctionText:
-        """Start a function; `parameters` are ``type %name`` texts, `attributes` come on top of ``nounwind``."""
+        self, name: str, result: str, parameters: tuple[str, ...], linkage: str = "internal ", attributes: str = "",
+        *, library: bool = False,
+    ) -> FunctionText:  # fmt: skip
+        """Start a function; `parameters` are ``type %name`` texts, `attributes` come on top of ``nounwind``.
+
+        A `library` function is the same in every module that has it, so that `apart` need not compile it again.
+        """
         function = FunctionText(self, f"define {linkage}{result} @{name}({', '.join(parameters)}){attributes}")
         self.functions[name] = function
+        if library:
+            types = ", ".join(parameter.rsplit(" %", 1)[0] for parameter in parameters)
+            cold = " cold" if "cold" in attributes else ""
+            self.libraries[name] = f"declare {result} @{name}({types}){cold} nounwind"
         return function
+
+    def apart(self) -> tuple[str, dict[str, str]]:
+        """The module's text without its library functions, and for each that is called from there a text of its own."""
+        own = [text for name, text in self._texts() if name not in self.libraries]
+        called = dict.fromkeys(name for text in own for name in _NAME.findall(text) if name in self.libraries)
+        declared = [self.libraries[name] for name in called]
+        main = "\n".join([*self.globals.values(), *self.declarations.values(), *declared, *own]) + "\n"
+        return main, {name: self._closed(name) for name in called}
+
+    def _texts(self) -> list[tuple[str, str]]:
+        return [(name, str(function)) for name, function in self.functions.items()]
+
+    def _closed(self, name: str) -> str:
+        """The text of a function, visible from outside, and of all that it mentions."""
+        texts = {**self.globals, **self.declarations, **dict(self._texts())}
+        texts[name] = texts[name].replace("define internal ", "define ", 1)
+        found: dict[str, None] = {}
+        pending = [name]
+        while pending:
+            each = pending.pop()
+            if each in texts and each not in found:
+                found[each] = None
+                pending += _NAME.findall(texts[each])
+        return "\n".join(texts[each] for each in texts if each in found) + "\n"
 
     def __str__(self) -> str:
         parts = [*self.globals.values(), *self.declarations.values(), *map(str, self.functions.values())]

@@ -31,7 +31,8 @@ def define_lanes(
     kind, single = struct_type(results, lanes), struct_type(results, 1)
     types = [memory_type(boolean, lanes), *(element_type(each, lanes) for each in (*results, *operands))]
     parameters = [(type, f"%x{number}") for number, type in enumerate(types)]
-    f = module.function(vectored, kind, tuple(f"{type} {text}" for type, text in parameters), attributes=SMALL)
+    declared = tuple(f"{type} {text}" for type, text in parameters)
+    f = module.function(vectored, kind, declared, attributes=SMALL, library=True)
     slots = []
     for type, text in parameters:
         slots.append(f.let(f"alloca {type}, align 64"))
