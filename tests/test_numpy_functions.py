@@ -38,6 +38,9 @@ CASES: dict[str, list[Case]] = {
         lambda x, *_: np.sum(x, axis=1, initial=3), lambda x, *_: np.sum(x, dtype=np.float32),
         lambda x, y, t, n, u, b, s, e, w: (np.sum(n), np.sum(u), np.sum(u, dtype=np.uint8), np.sum(b), np.sum(b, 0)),
         lambda x, y, t, n, u, b, s, e, w: (np.sum(e), np.sum(e, 0), np.sum(e, 1), np.sum(s), np.sum(b, dtype=bool)),
+        lambda x, y, t, n, u, b, s, *_: (np.sum(s, 0), np.max(s, -1), np.argmax(s, 0), np.cumsum(s, 0)),
+        lambda x, y, t, n, u, b, s, *_: (np.any(s, 0), np.add.reduce(s), np.logaddexp.reduce(s), np.repeat(s, 2, -1),
+                                         np.take(s, [0, 0], 0), np.argsort(s)),
         lambda x, y, t, n, u, b, *_: np.sum(x, where=b, axis=0), lambda x, *_: np.sum(x.astype(np.float32), 0),
     ],
     "prod": [

@@ -118,6 +118,8 @@ AWKWARD: list[tuple[str, Case, Any, Any]] = [
     ("nanstd of constants", np.nanstd, np.array([1.0, np.nan, 1.0]), np.zeros(3)),
     ("hypot at the origin", lambda x: np.hypot(x, 0.0), ZERO, ZERO),
     ("hypot on an axis", lambda x: np.hypot(x, 0.0), np.array([-2.0, 1e-200, 1e200]), [-1.0, 1.0, 1.0]),
+    ("arctan2 at the origin", lambda x: np.arctan2(x, x), ZERO, ZERO),
+    ("arctan2 of little", lambda x: np.arctan2(x, 1e-200), np.array([0.0]), [1e200]),
     ("sinc at 0", np.sinc, ZERO, ZERO),
     ("where of a root", lambda x: np.where(x > 0, np.sqrt(x), 0), np.array([0.0, 4.0, -1.0]), [0, 0.25, 0]),
     ("where of a logarithm", lambda x: np.where(x > 0, np.log(x), x), np.array([0.0, 4.0]), [1, 0.25]),

@@ -198,7 +198,7 @@ class Arctan(Smooth):
 
 @register
 class Arctan2(Smooth):
-    """Angle of the point (x, y) in radians: ``(f[...] y, f[...] x) -> f[...]``."""
+    """Angle of the point (x, y) in radians, of derivative 0 at the origin: ``(f[...] y, f[...] x) -> f[...]``."""
 
     name: ClassVar[str] = "arctan2"
     arity: ClassVar[int] = 2
@@ -210,8 +210,10 @@ class Arctan2(Smooth):
 
     def partials(self, operands: tuple[Term, ...], result: Term) -> tuple[Partial, ...]:
         y, x = operands
-        square = x * x + y * y
-        return x / square, -(y / square)
+        # Not by the square, which underflows long before the distance does. Undefined at the origin: 0 there.
+        distance = x.apply("hypot", y)
+        origin = distance.equals(0.0)
+        return origin.select(0.0, (x / distance) / distance), origin.select(0.0, -((y / distance) / distance))
 
 
 @register

@@ -36,8 +36,8 @@ def running(name: str, op: Op, neutral_for_nan: float | None = None) -> Callable
             a = np.where(np.isnan(a), neutral_for_nan, a)
         b = active()
         value = r.widened(b, array_of(b, a), dtype_or_none(dtype))
-        if axis is None:
-            value, axis = shapes.reshape(b, value, -1), 0
+        if axis is None or value.type.rank == 0:
+            value, axis = shapes.reshape(b, value, -1), 0 if axis is None else axis
         return b.wrap(r.cumulative(b, op, value, r.normal_axis(axis, value.type.rank)))
 
     return applied

@@ -23,8 +23,8 @@ def _sorted_by(name: str, function: Any, a: Any, axis: Any, kind: Any, order: An
         raise ArgumentValueError(f"np.{name}: kind must be one of {_KINDS[1:]}, not {kind!r}", location=caller())
     b = active()
     value = array_of(b, a)
-    if axis is None:
-        value, axis = shapes.reshape(b, value, -1), 0
+    if axis is None or (value.type.rank == 0 and function is sorting.arg_sort):
+        value, axis = shapes.reshape(b, value, -1), 0 if axis is None else axis
     return b.wrap(function(b, value, axis))
 
 

@@ -287,8 +287,8 @@ def _wrap(b: Builder, index: Value, size: int) -> Value:
 
 def take(b: Builder, x: Value, index: Any, axis: int | None = None) -> Value:
     """np.take."""
-    if axis is None:
-        x, axis = reshape(b, x, -1), 0
+    if axis is None or x.type.rank == 0:
+        x, axis = reshape(b, x, -1), 0 if axis is None else axis
     along = normal_axis(axis, x.type.rank)
     return get(b, x, (*[slice(None)] * along, index))
 

@@ -42,6 +42,9 @@ def normal_axes(axis: Axis, rank: int) -> tuple[int, ...]:
     """Sorted axes from 0. Raises: ArgumentValueError for one named twice."""
     if axis is None:
         return tuple(range(rank))
+    if rank == 0 and (axis == 0 or axis == -1):
+        # As NumPy: what has no axes may be reduced along its first one.
+        return ()
     wanted = [axis] if not isinstance(axis, list | tuple) else list(axis)
     found = sorted(normal_axis(each, rank) for each in wanted)
     if len(set(found)) != len(found):
@@ -165,6 +168,8 @@ def arg_extreme(b: Builder, largest: bool, x: Value, axis: int | None = None, ke
     if axis is None:
         result = b.value(op(0), b.value(Reshape((x.type.size,)), x))
         return keep(b, result, x.type.shape, range(x.type.rank), keepdims)
+    if x.type.rank == 0 and axis in (0, -1):
+        return b.value(op(0), b.value(Reshape((1,)), x))
     found = normal_axis(axis, x.type.rank)
     return keep(b, b.value(op(found), x), x.type.shape, [found], keepdims)
 

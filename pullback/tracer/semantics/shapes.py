@@ -230,8 +230,8 @@ def repeat(b: Builder, x: Value, repeats: SupportsIndex, axis: int | None = None
     count = operator.index(repeats)
     if count < 0:
         raise ArgumentValueError("repeats may not contain negative values", location=caller())
-    if axis is None:
-        x, axis = reshape(b, x, -1), 0
+    if axis is None or x.type.rank == 0:
+        x, axis = reshape(b, x, -1), 0 if axis is None else axis
     along = normal_axis(axis, x.type.rank)
     shape = x.type.shape
     lifted = reshape(b, x, (*shape[: along + 1], 1, *shape[along + 1 :]))
