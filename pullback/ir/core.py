@@ -181,6 +181,15 @@ class Op:
         """Cotangents of the operands; None is a cotangent that is zero everywhere."""
         raise DerivativeError(f"{self.name} has no derivative rule")
 
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        """The results for `size` cases at once, along a new first axis, which the `batched` operands have.
+
+        None where the op has no rule for these: then a loop does case after case.
+        """
+        return None
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         """Operands on which every test of the op table runs this op."""

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -166,6 +166,11 @@ class Elementwise(Op):
             total = part if total is None else (Term(b, total) + Term(b, part)).value
         return (total,)
 
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        return (b.value(self, *alike(b, operands, batched, size)),)
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         domains = cls.domains if len(cls.domains) == cls.arity else cls.domains * cls.arity
@@ -211,6 +216,18 @@ class Linear(Op):
         result = b.value(self, *inputs)
         filled = self.fills or any(tangents[index] is None for index in linear)
         return (b.masked(result) if filled else result,)
+
+
+def alike(b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int) -> list[Value]:
+    """The operands of a batch, those without its axis repeated along it."""
+    broadcast: Any = find("broadcast")
+
+    def repeated(value: Value) -> Value:
+        return b.value(broadcast((size, *value.type.dims), tuple(range(1, value.type.rank + 1))), value)
+
+    return [
+        operand if has_axis else repeated(operand) for operand, has_axis in zip(operands, batched, strict=True)
+    ]
 
 
 def arrays(*shapes: tuple[int, ...], dtype: DType = f64, seed: int = 3) -> tuple[Array, ...]:

@@ -12,9 +12,10 @@ from pullback.dtypes import f32, f64, i64
 from pullback.errors import DTypeError, OutOfBoundsError, ShapeError
 from pullback.ir.core import Array, Builder, Op, Region, Sample, Value
 from pullback.ir.ops.arithmetic import NUMBERS, Add
-from pullback.ir.ops.base import Linear, Term, arrays
+from pullback.ir.ops.base import Linear, Term, alike, arrays
 from pullback.ir.ops.logic import Masked
 from pullback.ir.ops.reduction import Broadcast, ReduceAny
+from pullback.ir.ops.shape import Reshape, Transpose
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType
 
@@ -47,6 +48,27 @@ class Matmul(Op):
         left = np.ascontiguousarray(np.swapaxes(x, -1, -2)) if self.transpose_x else x
         right = np.ascontiguousarray(np.swapaxes(y, -1, -2)) if self.transpose_y else y
         return (np.matmul(left, right),)
+
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        x, y = operands
+        if all(batched) or max(x.type.rank - batched[0], y.type.rank - batched[1]) > 2:
+            return (b.value(self, *alike(b, operands, batched, size)),)
+        # One matrix meets all of the other side's: their rows make one tall matrix.
+        if batched[0]:
+            return (self._tall(b, x, self.transpose_x, y, self.transpose_y),)
+        turned = self._tall(b, y, not self.transpose_y, x, not self.transpose_x)
+        return (b.value(Transpose((0, 2, 1)), turned),)
+
+    @staticmethod
+    def _tall(b: Builder, many: Value, turned: bool, one: Value, one_turned: bool) -> Value:
+        """``(t[size, m, k], t[k, n]) -> t[size, m, n]``, last axes exchanged first where `turned`."""
+        if turned:
+            many = b.value(Transpose((0, 2, 1)), many)
+        size, m, k = many.type.shape
+        product = b.value(Matmul(False, one_turned), b.value(Reshape((size * m, k)), many), one)
+        return b.value(Reshape((size, m, product.type.shape[1])), product)
 
     def jvp(
         self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
@@ -130,6 +152,18 @@ class Gather(Linear):
         check_indices(index, x.shape[0])
         return (x[index],)
 
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        x, index = operands
+        if all(batched):
+            return None
+        if batched[1]:
+            return (b.value(self, x, index),)
+        count = index.type.rank
+        rows = b.value(self, b.value(Transpose((1, 0, *range(2, x.type.rank))), x), index)
+        return (b.value(Transpose((count, *range(count), *range(count + 1, rows.type.rank))), rows),)
+
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         x, index = operands
         return b.masked(b.value(ScatterAdd(x.type.shape[0]), index, cotangent)), None
@@ -172,6 +206,17 @@ class ScatterAdd(Linear):
         result = np.zeros((self.size, *rows), updates.dtype)
         np.add.at(result, index.reshape(-1), updates.reshape(index.size, *rows))
         return (result,)
+
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        index, updates = operands
+        if batched[0]:
+            return None
+        count = index.type.rank
+        inner = b.value(Transpose((*range(1, count + 1), 0, *range(count + 1, updates.type.rank))), updates)
+        rows = b.value(self, index, inner)
+        return (b.value(Transpose((1, 0, *range(2, rows.type.rank))), rows),)
 
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         return None, b.value(Gather(), cotangent, operands[0])

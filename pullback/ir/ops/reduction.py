@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar
 
@@ -47,6 +47,11 @@ class Broadcast(Linear):
             shape[axis] = size
         return (np.broadcast_to(operand.reshape(shape), self.dims).copy(),)  # type: ignore[arg-type]
 
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        return (b.value(Broadcast((size, *self.dims), (0, *(axis + 1 for axis in self.axes))), *operands),)
+
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         new = self.new_axes()
         return (b.value(ReduceSum(new), cotangent) if new else cotangent,)
@@ -74,6 +79,12 @@ class Reduction(Op):
         if list(self.axes) != sorted(set(self.axes)) or any(not 0 <= axis < operand.rank for axis in self.axes):
             raise ShapeError(f"{self.name}: axes {self.axes} are not among those of {operand}")
         return (operand.with_shape([dim for axis, dim in enumerate(operand.dims) if axis not in self.axes]),)
+
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        moved = replace(self, axes=tuple(axis + 1 for axis in self.axes))  # type: ignore[call-arg]
+        return (b.value(moved, *operands),)
 
     def spread(self, b: Builder, value: Value, operand: Value) -> Value:
         """A result (or a cotangent of one) repeated back to the operand's shape."""
@@ -309,6 +320,11 @@ class ArgExtreme(Op):
         if not 0 <= self.axis < operand.rank or operand.dims[self.axis] == 0:
             raise ShapeError(f"{self.name}: axis {self.axis} of {operand} is empty or absent")
         return (ArrayType(i64, (*operand.dims[: self.axis], *operand.dims[self.axis + 1 :])),)
+
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        return (b.value(replace(self, axis=self.axis + 1), *operands),)  # type: ignore[call-arg]
 
     def jvp(
         self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]

@@ -11,7 +11,7 @@ import numpy as np
 from pullback.dtypes import boolean, f32, i64
 from pullback.errors import ShapeError
 from pullback.ir.core import Array, Builder, Region, Sample, Value
-from pullback.ir.ops.base import Linear, arrays
+from pullback.ir.ops.base import Linear, alike, arrays
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType, Dim
 
@@ -34,6 +34,11 @@ class Reshape(Linear):
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         return (np.reshape(operands[0], self.dims),)
+
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        return (b.value(Reshape((size, *self.dims)), *operands),)
 
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         return (b.value(Reshape(operands[0].type.dims), cotangent),)
@@ -70,6 +75,11 @@ class Transpose(Linear):
         """The transpose that undoes this one."""
         return Transpose(tuple(self.axes.index(axis) for axis in range(len(self.axes))))
 
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        return (b.value(Transpose((0, *(axis + 1 for axis in self.axes))), *operands),)
+
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         return (b.value(self.inverse(), cotangent),)
 
@@ -100,6 +110,11 @@ class Slice(Linear):
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         return (operands[0][window(self.starts, self.sizes, self.steps)].copy(),)
+
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        return (b.value(Slice((0, *self.starts), (size, *self.sizes), (1, *self.steps)), *operands),)
 
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         return (b.masked(b.value(Assemble(operands[0].type.shape, (self.starts,), (self.steps,)), cotangent)),)
@@ -143,6 +158,12 @@ class Assemble(Linear):
             # A first element replaces the zero (so -0.0 stays), a later one is added.
             result[place] = np.where(result[place] == 0, operand, result[place] + operand)
         return (result,)
+
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        starts, steps = tuple((0, *each) for each in self.starts), tuple((1, *each) for each in self.steps)
+        return (b.value(Assemble((size, *self.dims), starts, steps), *alike(b, operands, batched, size)),)
 
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         return tuple(
@@ -199,6 +220,11 @@ class Concatenate(Linear):
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         return (np.concatenate(operands, self.axis),)
+
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        return (b.value(Concatenate(self.axis + 1), *alike(b, operands, batched, size)),)
 
     def starts(self, types: list[ArrayType]) -> list[tuple[int, ...]]:
         """Where each operand begins in the result."""

@@ -34,6 +34,11 @@ class ArgSort(Op):
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         return (np.argsort(operands[0], axis=-1, kind="stable").astype(np.int64),)
 
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        return (b.value(self, *operands),)
+
     def jvp(
         self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
     ) -> tuple[Value | None, ...]:

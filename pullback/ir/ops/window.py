@@ -16,7 +16,7 @@ from pullback.dtypes import boolean, f32, i64
 from pullback.errors import DTypeError, OutOfBoundsError, ShapeError
 from pullback.ir.core import Array, Builder, Region, Sample, Value
 from pullback.ir.ops.arithmetic import NUMBERS
-from pullback.ir.ops.base import Linear, arrays
+from pullback.ir.ops.base import Linear, alike, arrays
 from pullback.ir.ops.creation import Full
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType
@@ -44,6 +44,14 @@ class DynamicSlice(Linear):
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         whole = operands[0]
         return (whole[place(whole.shape, self.sizes, operands[1:])].copy(),)
+
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        whole, *starts = operands
+        if any(batched[1:]):
+            return None
+        return (b.value(DynamicSlice((size, *self.sizes), self.checked), whole, b.value(Full(0, i64, ())), *starts),)
 
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         whole, *starts = operands
@@ -75,6 +83,14 @@ class Write(Linear):
         whole, window = types[:2]
         check_types(self.name, whole, window, types[2:])
         return (whole,)
+
+    def batch(
+        self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
+    ) -> tuple[Value, ...] | None:
+        if any(batched[2:]):
+            return None
+        whole, window = alike(b, operands[:2], batched[:2], size)
+        return (b.value(self, whole, window, b.value(Full(0, i64, ())), *operands[2:]),)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
