@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         stop_gradient,
         value_and_grad,
         vjp,
+        vmap,
     )
     from pullback.tensors import *  # noqa: F403
     from pullback.tracer.functional import associative_scan, cond, fori_loop, scan, while_loop
@@ -38,7 +39,7 @@ __version__ = "0.1.0"
 
 _FUNCTION_NAMES = (
     "CompiledFunction", "checkpoint", "compile_grad", "grad", "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev",
-    "jvp", "linearize", "stop_gradient", "value_and_grad", "vjp",
+    "jvp", "linearize", "stop_gradient", "value_and_grad", "vjp", "vmap",
 )  # fmt: skip
 _CONTROL_NAMES = ("associative_scan", "cond", "fori_loop", "scan", "while_loop")
 _TENSOR_NAMES = (
@@ -68,7 +69,7 @@ _HOMES = {
 __all__ = [
     "CompiledFunction", "PullbackError", "associative_scan", "autograd", "checkpoint", "compile_grad", "cond", "config",
     "fori_loop", "grad", "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nn", "scan",
-    "stop_gradient", "value_and_grad", "vjp", "while_loop", *_TENSOR_NAMES,
+    "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop", *_TENSOR_NAMES,
 ]  # fmt: skip
 
 

@@ -82,24 +82,32 @@ def _traced_jacrev(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> 
 
 def _jacobian_in_mode(forward: bool | None, f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
     fun, argnums, args, kwargs = f._to_trace(args, kwargs)
-    return transforms.jacobian(_recorder((args, kwargs)), fun, argnums, args, kwargs, forward)
+    return transforms.jacobian(_recorder((args, kwargs)), fun, argnums, f.has_aux, args, kwargs, forward)
 
 
 def _traced_hessian(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
     fun, argnums, args, kwargs = f._to_trace(args, kwargs)
-    inner = functools.partial(_gradient_in_trace, fun, argnums)
-    return transforms.jacobian(_recorder((args, kwargs)), inner, argnums, args, kwargs, True)
+    inner = functools.partial(_gradient_in_trace, fun, argnums, f.has_aux)
+    return transforms.jacobian(_recorder((args, kwargs)), inner, argnums, f.has_aux, args, kwargs, True)
 
 
-def _gradient_in_trace(fun: Callable[..., Any], argnums: Argnums, *args: Any, **kwargs: Any) -> Any:
-    return transforms.value_and_grad(_recorder((args, kwargs)), fun, argnums, False, args, kwargs)[1]
+def _gradient_in_trace(fun: Callable[..., Any], argnums: Argnums, has_aux: bool, *args: Any, **kwargs: Any) -> Any:
+    value, gradient = transforms.value_and_grad(_recorder((args, kwargs)), fun, argnums, has_aux, args, kwargs)
+    return (gradient, value[1]) if has_aux else gradient
 
 
 def _traced_hvp(f: CompiledFunction[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
     argnums = tuple(range(len(primals)))
-    inner = functools.partial(_gradient_in_trace, f.__wrapped__, argnums)
+    inner = functools.partial(_gradient_in_trace, _value_alone(f), argnums, False)
     moved = transforms.push(_recorder((primals, tangents)), inner, tuple(primals), tuple(tangents))[1]
     return moved[0] if len(primals) == 1 else moved
+
+
+def _value_alone(f: CompiledFunction[..., Any]) -> Callable[..., Any]:
+    """The function without the auxiliary result that it may have."""
+    if not f.has_aux:
+        return f.__wrapped__
+    return lambda *args, **kwargs: f.__wrapped__(*args, **kwargs)[0]
 
 
 def _traced_jvp(f: CompiledFunction[..., Any], primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> Any:
@@ -387,6 +395,24 @@ def jacrev(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
 def hessian(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The function that computes all second partial derivatives of a scalar function."""
     return _Transformed(_compiled(fun, argnums), "hessian")
+
+
+def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
+    """`fun` for many cases at once: for every place along the axes `in_axes` of its arguments, as one function.
+
+    `in_axes` is an axis for all positional arguments, or a tuple with an axis for each; None passes an argument as it
+    is to every case, and a nest of axes says it leaf by leaf. Keyword arguments are mapped over axis 0. Results have
+    the new axis at `out_axes`, None stating that a result is the same for all cases.
+
+    Raises: ArgumentError, when called, for axes that are not there or differ in size.
+    """
+    source = fun.__wrapped__ if isinstance(fun, CompiledFunction) else fun
+
+    @functools.wraps(source)
+    def mapped(*args: Any, **kwargs: Any) -> Any:
+        return transforms.vectorize(_recorder((args, kwargs)), source, in_axes, out_axes, args, kwargs)
+
+    return compile_grad(mapped)
 
 
 class _Transformed:

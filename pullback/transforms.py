@@ -8,14 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from pullback.dtypes import i64
 from pullback.errors import ArgumentError, DerivativeError
+from pullback.ir.ad.batch import batch
 from pullback.ir.ad.checkpoint import under_budget
 from pullback.ir.ad.forward import pushforward
 from pullback.ir.ad.reverse import adjoint
-from pullback.ir.core import Function
+from pullback.ir.core import Function, Region
+from pullback.ir.ops.arithmetic import Cast
+from pullback.ir.ops.creation import Iota
+from pullback.ir.ops.logic import Equal
+from pullback.ir.ops.shape import Reshape
 from pullback.ir.passes.dce import dce
+from pullback.ir.types import ArrayType
 from pullback.location import caller
-from pullback.tracer.leaf import leaves_of
+from pullback.tracer.leaf import Leaf, leaves_of
 from pullback.tracer.record import Recorder
 from pullback.tracer.trace import Trace, call_again, call_inline, trace
 from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
@@ -168,36 +175,63 @@ def _fitting(values: Sequence[Any], types: Sequence[Any], what: str) -> list[Any
     return fitting
 
 
-def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, args: tuple[Any, ...],
+def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_aux: bool, args: tuple[Any, ...],
              kwargs: dict[str, Any], forward: bool | None) -> Any:  # fmt: skip
-    """All partial derivatives of an array function: result axes, then those of the argument.
+    """All partial derivatives of a function of float arrays: the result's axes, then those of the argument.
 
-    One pullback per result element or one pushforward per argument element, whichever are fewer.
+    In the structure of the results, each in the structure of the arguments. All rows (of a result) or columns (of an
+    argument) are found at once, by one derivative mapped over unit vectors: forward if there are fewer columns.
+    With `has_aux` it is ``(jacobian of the first result, the second result)``.
+
+    Raises: DerivativeError for results that are no floats.
     """
     made = call(recorder, fun, args, kwargs)
-    if made.trace.output != LEAF:
-        raise DerivativeError("jacobian needs a function with one array as its result", location=caller())
-    kind = made.trace.function.result_types[0]
+    output, aux = split_output(made.trace, has_aux)
+    types = made.trace.function.result_types[: output.leaves]
+    for kind, path in zip(types, paths(output, "the result"), strict=True):
+        if not kind.dtype.is_float:
+            raise DerivativeError(f"derivatives are of floats, but {path} of {name_of(fun)} is {kind}", location=caller())
     positions = made.positions(argnums)
-    sizes = [made.trace.leaves[position].type for position in positions]
+    sources = [made.trace.leaves[position].type for position in positions]
     if forward is None:
-        forward = sum(each.size for each in sizes) < kind.size
-    blocks = []
+        forward = sum(each.size for each in sources) < sum(each.size for each in types)
+    by_result: list[list[Any]] = [[] for _ in types]
     if forward:
-        for position, source in zip(positions, sizes, strict=True):
-            derived = pushforward(made.trace.function, [position], keep_values=False)
-            dce(derived)
-            columns = [call_inline(recorder, derived, made.trace, [*made.values, unit])[0] for unit in units(source)]
-            rows = np.stack(columns, axis=-1) if columns else np.zeros((*kind.shape, 0), kind.dtype.numpy)
-            blocks.append(np.reshape(rows, (*kind.shape, *source.shape)))
-        return made.nested(argnums, blocks)
-    derived = adjoint(made.trace.function, positions, keep_values=False)
+        for position, source in zip(positions, sources, strict=True):
+            derived = pushforward(_first_results(made.trace, len(types)), [position], keep_values=False)
+            for blocks, kind, columns in zip(by_result, types, _mapped(made, derived, source), strict=True):
+                blocks.append(np.reshape(np.moveaxis(columns, 0, -1), (*kind.shape, *source.shape)))
+    else:
+        for number, kind in enumerate(types):
+            alone = _first_results(made.trace, number + 1, number)
+            rows = _mapped(made, adjoint(alone, positions, keep_values=False), kind)
+            by_result[number] = [np.reshape(row, (*kind.shape, *source.shape))
+                                 for row, source in zip(rows, sources, strict=True)]  # fmt: skip
+    found = unflatten(output, [made.nested(argnums, blocks) for blocks in by_result])
+    if aux is None:
+        return found
+    results = call_inline(recorder, made.trace.function, made.trace, made.values)
+    return found, unflatten(aux, results[len(types) :])
+
+
+def _first_results(made: Trace, stop: int, start: int = 0) -> Function:
+    """The traced function with some of its results only."""
+    body = made.function.body
+    region = Region(body.arguments, body.operations, body.yields[start:stop])
+    return Function(made.function.name, region, made.function.captured)
+
+
+def _mapped(made: Call, derived: Function, kind: ArrayType) -> list[Any]:
+    """A derived function mapped over all unit vectors of its last argument, of this type: results along axis 0."""
     dce(derived)
-    pulled = [call_inline(recorder, derived, made.trace, [*made.values, unit]) for unit in units(kind)]
-    for index, source in enumerate(sizes):
-        rows = np.stack([each[index] for each in pulled]) if pulled else np.zeros((0, *source.shape))
-        blocks.append(np.reshape(rows, (*kind.shape, *source.shape)))
-    return made.nested(argnums, blocks)
+    recorder = made.recorder
+    many, has_axis = batch(derived, [*[False] * (len(derived.parameters) - 1), True], kind.size)
+    square = (kind.size, kind.size)
+    on_diagonal = recorder.value(Equal(), *(recorder.value(Iota(axis, i64, square)) for axis in (0, 1)))
+    units = recorder.value(Reshape((kind.size, *kind.shape)), recorder.value(Cast(kind.dtype), on_diagonal))
+    results = call_inline(recorder, many, made.trace, [*made.values, recorder.wrap(units)])
+    return [result if each else np.broadcast_to(result, (kind.size, *result.shape))
+            for result, each in zip(results, has_axis, strict=True)]  # fmt: skip
 
 
 def _bounded(made: Call, budget: int | None) -> Function:
@@ -211,6 +245,74 @@ def checkpointed(recorder: Recorder, fun: Callable[..., Any], args: tuple[Any, .
     return unflatten(made.trace.output, call_again(recorder, made.trace, made.values))
 
 
-def units(kind: Any) -> list[np.ndarray[Any, Any]]:
-    """The unit vectors of a type."""
-    return list(np.eye(kind.size, dtype=kind.dtype.numpy).reshape(kind.size, *kind.shape))
+Axes = Any
+"""An axis, or None, for every leaf; or a nest of such in the structure of the arguments, as far as that is needed."""
+
+
+def vectorize(
+    recorder: Recorder, fun: Callable[..., Any], in_axes: Axes, out_axes: Axes, args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:  # fmt: skip
+    """`fun` for every place along the axes `in_axes` of its arguments; its results along `out_axes`.
+
+    Raises: ArgumentError for axes that are not there, differ in size, or do not nest as the arguments do.
+    """
+    values, structure = flatten((args, kwargs))
+    positional, keywords = structure.children
+    places = [place for number, child in enumerate(positional.children) for place in paths(child, f"argument {number}")]
+    for key, child in zip(keywords.keys, keywords.children, strict=True):
+        places += paths(child, f"argument {key}")
+    axes = [*_axes_of(in_axes, positional, "in_axes"), *[0] * keywords.leaves]
+    leaves = leaves_of(values, lambda: places)
+    singles, sizes = [], {}
+    for leaf, axis, place in zip(leaves, axes, places, strict=True):
+        if axis is None:
+            singles.append(leaf)
+            continue
+        dims = leaf.type.dims
+        if not -len(dims) <= axis < len(dims):
+            raise ArgumentError(f"vmap: {place} is a {leaf.type}, which has no axis {axis}", location=caller(),
+                                help="in_axes=None passes an argument as it is to every case")  # fmt: skip
+        sizes[place] = dims[axis]
+        rest = [dim for other, dim in enumerate(dims) if other != axis % len(dims)]
+        singles.append(Leaf(leaf.type.with_shape(rest), leaf.kind))
+    if len(set(sizes.values())) != 1:
+        shown = ", ".join(f"{size} ({place})" for place, size in sizes.items()) or "none"
+        raise ArgumentError(f"vmap needs axes of one size; there are {shown}", location=caller())
+    made = Call(recorder, trace(fun, singles, structure, name=name_of(fun), outer=recorder), values, structure)
+    flags = [*(axis is not None for axis in axes), *[False] * len(made.trace.lifted)]
+    many, has_axis = batch(made.trace.function, flags, int(next(iter(sizes.values()))))
+    moved = [value if axis is None else np.moveaxis(value, axis, 0) for value, axis in zip(values, axes, strict=True)]
+    results = call_inline(recorder, many, made.trace, moved)
+    wanted = _axes_of(out_axes, made.trace.output, "out_axes")
+    size = int(next(iter(sizes.values())))
+    complete = [_with_axis(*each, size) for each in zip(results, has_axis, wanted, strict=True)]
+    return unflatten(made.trace.output, complete)
+
+
+def _with_axis(result: Any, has_axis: bool, wanted: int | None, size: int) -> Any:
+    """A result with the axis of the cases where it is wanted. Raises: ArgumentError where that cannot be."""
+    if wanted is None:
+        if has_axis:
+            raise ArgumentError("vmap: out_axes is None for a result that differs from case to case", location=caller())
+        return result
+    rank = result.ndim + (not has_axis)
+    if not -rank <= wanted < rank:
+        raise ArgumentError(f"vmap: out_axes is {wanted} for a result with {rank} axes", location=caller())
+    return np.moveaxis(result if has_axis else np.broadcast_to(result, (size, *result.shape)), 0, wanted)
+
+
+def _axes_of(axes: Axes, structure: Structure, name: str) -> list[int | None]:
+    """The axis of each leaf. Raises: ArgumentError unless `axes` nest as the leaves do, or less deep."""
+    if axes is None or isinstance(axes, int):
+        return [axes] * structure.leaves
+    children = axes.values() if isinstance(axes, dict) else axes if isinstance(axes, list | tuple) else ()
+    fits = len(children) == len(structure.children) > 0
+    if isinstance(axes, dict):
+        fits = fits and set(axes) == set(structure.keys)
+        children = [axes[key] for key in structure.keys] if fits else []
+    if not fits or structure.type is None:
+        raise ArgumentError(f"vmap: {name} {axes!r} do not nest as what they are for", location=caller(),
+                            help="give one number or None, or one for each of them")  # fmt: skip
+    pairs = zip(children, structure.children, strict=True)
+    return [axis for each, child in pairs for axis in _axes_of(each, child, name)]

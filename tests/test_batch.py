@@ -120,4 +120,4 @@ def test_what_does_not_depend_on_the_cases_is_computed_once() -> None:
     }"""
     made, many = batch(parse_function(text), [False, True], 5)
     assert many == (False, True)
-    assert [str(operation.result.type) for operation in made.body.operations][0] == "f64[3]"
+    assert str(made.body.operations[0].result.type) == "f64[3]"
