@@ -36,8 +36,8 @@ Runner: TypeAlias = Callable[[Sequence[Array]], list[Array]]
 
 COMPILE_AT = 2
 """A graph is compiled when it is seen for this time; before, compiling would cost more than it saves."""
-MAX_DEPTH = 2000
-"""Operations after each other that may wait; then they run, looked at or not."""
+MAX_DEPTH = 500
+"""Operations after each other that may wait; then they run, looked at or not: compiling more at once gains nothing."""
 MAX_GRAPHS = 512
 """Compiled graphs kept, the least recently used given up first: each holds some 150 KiB of code."""
 

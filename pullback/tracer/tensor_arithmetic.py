@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -81,7 +82,13 @@ def checked(operand: Any, tensor: TensorBase, name: str = "") -> Operand:
 
 def constant(number: Number, dtype: DType) -> Value:
     """A Python number as a value of its own: it may differ from call to call without another graph."""
-    return known(np.asarray(number, dtype.numpy))
+    return _known_number(np.asarray(number, dtype.numpy).tobytes(), dtype)
+
+
+@lru_cache(maxsize=1 << 10)
+def _known_number(content: bytes, dtype: DType) -> Value:
+    # One value for one number: a chain of steps by the same number reads it once.
+    return known(np.frombuffer(content, dtype.numpy).reshape(()))
 
 
 def fit(b: Builder, operand: Value | Number, dtype: DType, shape: tuple[int, ...]) -> Value:
