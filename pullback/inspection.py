@@ -37,9 +37,12 @@ def explain(dispatchers: Mapping[str, Dispatcher]) -> str:
 
 
 def memory(dispatchers: Mapping[str, Dispatcher]) -> dict[str, int]:
-    """Bytes of temporary memory that a call of each form takes, the largest specialization's."""
+    """Bytes of temporary memory that a call of each form takes, the largest specialization's.
+
+    What a loop keeps for its derivative is in it where the number of trips is known.
+    """
     return {
-        _shown(name): max(each.executable.program.arena_bytes for each in dispatcher.specializations.values())
+        _shown(name): max(each.executable.program.memory_bytes for each in dispatcher.specializations.values())
         for name, dispatcher in dispatchers.items()
         if dispatcher.specializations
     }

@@ -24,6 +24,8 @@ KINDS = [ArrayType(i64, shape) for shape in SHAPES]
 class Programs:
     """Makes functions. `scope` is what the region under construction sees, innermost last."""
 
+    kinds = KINDS
+
     def __init__(self, random: Random, size: int) -> None:
         self.random = random
         self.size = size
@@ -31,10 +33,10 @@ class Programs:
         self.depth = 0
 
     def function(self) -> Function:
-        region = Region([Value(kind, name=f"x{number}") for number, kind in enumerate(KINDS)])
+        region = Region([Value(kind, name=f"x{number}") for number, kind in enumerate(self.kinds)])
         self.scope = list(region.arguments)
         self.fill(region, self.size)
-        kinds = [self.random.choice(KINDS) for _ in range(self.random.randint(1, 4))]
+        kinds = [self.random.choice(self.kinds) for _ in range(self.random.randint(1, 4))]
         region.yields = tuple(self.of(RegionBuilder(region), kind) for kind in kinds)
         return Function("random", region)
 
@@ -63,7 +65,7 @@ class Programs:
         return b.value(Remainder(), self.some(b, COUNT), b.value(Full(count, i64, ())))
 
     def array(self, b: RegionBuilder) -> Value:
-        return self.some(b, self.random.choice(KINDS[1:]))
+        return self.some(b, self.random.choice(self.kinds[1:]))
 
     # Operations
 
@@ -75,7 +77,7 @@ class Programs:
         ])(b)]  # fmt: skip
 
     def compute(self, b: RegionBuilder) -> Value:
-        kind = self.random.choice(KINDS)
+        kind = self.random.choice(self.kinds)
         x, y = self.some(b, kind), self.some(b, kind)
         match self.random.randrange(6):
             case 0:
@@ -159,17 +161,17 @@ class Programs:
         return region
 
     def values(self, b: RegionBuilder) -> list[Value]:
-        return [self.some(b, self.random.choice(KINDS)) for _ in range(self.random.randint(0, 3))]
+        return [self.some(b, self.random.choice(self.kinds)) for _ in range(self.random.randint(0, 3))]
 
     def branch(self, b: RegionBuilder) -> list[Value]:
         operands = self.values(b)
-        kinds = [self.random.choice([*KINDS, *(each.type for each in operands)]) for _ in range(2)]
+        kinds = [self.random.choice([*self.kinds, *(each.type for each in operands)]) for _ in range(2)]
         regions = [self.inside([Value(each.type) for each in operands], kinds) for _ in range(2)]
         return list(b.emit(If(), self.some(b, TRUTH), *operands, regions=tuple(regions)).results)
 
     def block(self, b: RegionBuilder) -> list[Value]:
         operands = self.values(b)
-        region = self.inside([Value(each.type) for each in operands], [self.random.choice(KINDS) for _ in range(2)])
+        region = self.inside([Value(each.type) for each in operands], [self.random.choice(self.kinds) for _ in range(2)])
         return list(b.emit(Call(), *operands, regions=(region,)).results)
 
     def loop(self, b: RegionBuilder) -> list[Value]:
@@ -177,7 +179,7 @@ class Programs:
         state = self.values(b)
         tapes = [value.type for value in self.scope if isinstance(value.type, TapeType)][-2:]
         records = [
-            [self.random.choice([*KINDS, TRUTH, *tapes]) for _ in range(self.random.randint(1, 2))]
+            [self.random.choice([*self.kinds, TRUTH, *tapes]) for _ in range(self.random.randint(1, 2))]
             for _ in range(self.random.choice([0, 0, 1, 2]))
         ]
         kinds = [each.type for each in state]
@@ -196,7 +198,7 @@ class Programs:
         state = self.values(b)
         kinds = [each.type for each in state]
         assert isinstance(tape.type, TapeType)
-        saved = [self.random.choice(KINDS)] if self.random.random() < 0.3 else []
+        saved = [self.random.choice(self.kinds)] if self.random.random() < 0.3 else []
         body = self.inside([Value(kind) for kind in (*tape.type.record, *kinds)], [*kinds, *saved])
         return list(b.emit(Replay(1, (1,) * len(saved)), tape, *state, regions=(body,)).results)
 
@@ -208,7 +210,7 @@ class Programs:
         cb = RegionBuilder(condition)
         limit = cb.value(Full(self.random.randint(0, 3), i64, ()))
         condition.yields = (cb.value(Less(), condition.arguments[0], limit),)
-        records = [self.random.choice(KINDS) for _ in range(self.random.choice([0, 1, 2]))]
+        records = [self.random.choice(self.kinds) for _ in range(self.random.choice([0, 1, 2]))]
         tapes = [value.type for value in self.scope if isinstance(value.type, TapeType)]
         if tapes and records:
             records.append(self.random.choice(tapes))
@@ -221,3 +223,51 @@ class Programs:
         if records:
             results += self.again(b, results[-1])
         return results
+
+
+class Versions(Programs):
+    """Functions about versions of arrays of one type: written, mirrored, passed on, exchanged, kept, in dense mixture."""
+
+    def __init__(self, random: Random, size: int) -> None:
+        super().__init__(random, size)
+        self.row = ArrayType(i64, (random.choice([3, 6, 70]),))
+        self.kinds = [COUNT, self.row, self.row]
+
+    def array(self, b: RegionBuilder) -> Value:
+        return self.some(b, self.row)
+
+    def values(self, b: RegionBuilder) -> list[Value]:
+        return [self.array(b) for _ in range(self.random.randint(1, 3))]
+
+    def step(self, b: RegionBuilder) -> list[Value]:
+        if self.depth < 3 and self.random.random() < 0.35:
+            return self.random.choice([self.branch, self.branch, self.loop, self.repeat, self.block])(b)
+        return [self.random.choice([self.write, self.write, self.write, self.mirror, self.mix, self.total])(b)]
+
+    def write(self, b: RegionBuilder) -> Value:
+        """A window of one version, replaced or added to."""
+        x = self.array(b)
+        (dim,) = self.row.shape
+        size = self.random.choice([1, 2, dim // 2, dim])
+        start = self.index(b, dim - size + 1)
+        match self.random.randrange(4):
+            case 0:
+                window = b.value(Broadcast((size,), ()), self.some(b, COUNT))
+            case 1:
+                window = b.value(DynamicSlice((size,), True), self.array(b), self.index(b, dim - size + 1))
+            case 2:
+                window = b.value(Slice((dim - size,), (size,), (1,)), self.array(b))
+            case _:
+                window = b.value(Slice((dim - 1,), (size,), (-1,)), self.array(b))
+        return b.value(self.random.choice([DynamicUpdate(True), DynamicUpdate(True), DynamicAdd(True)]), x, window, start)
+
+    def mirror(self, b: RegionBuilder) -> Value:
+        (dim,) = self.row.shape
+        return b.value(Slice((dim - 1,), (dim,), (-1,)), self.array(b))
+
+    def mix(self, b: RegionBuilder) -> Value:
+        return b.value(self.random.choice([Add(), Sub()]), self.array(b), self.array(b))
+
+    def total(self, b: RegionBuilder) -> Value:
+        weights = b.value(Iota(0, i64, self.row.dims))
+        return b.value(ReduceSum((0,)), b.value(Mul(), weights, self.array(b)))

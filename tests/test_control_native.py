@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_programs import KINDS, Programs
+from random_programs import Programs, Versions
 from test_control_text import NESTED, POWERS
 
 from pullback.compiler import Executable, compile_function
@@ -262,6 +262,24 @@ def test_an_array_of_equal_elements_is_seen_inside() -> None:
         compare(function, 7, 5)
 
 
+def test_a_view_is_seen_inside_without_the_array_it_views() -> None:
+    function = parsed("(%x: i64[2, 3], %n: i64[]) -> (i64[])", """
+  %3 = transpose %x {axes = (1, 0)} : i64[3, 2]
+  %4 = for %zero, %n, %one, %zero {saved = ()} { ^(%i: i64[], %s: i64[])
+    %6 = slice %3 {starts = (2, 0), sizes = (1, 1), steps = (1, 1)} : i64[1, 1]
+    %7 = reshape %6 {dims = ()} : i64[]
+    %8 = dynamic_slice %3, %i, %one {sizes = (1, 1), checked = true} : i64[1, 1]
+    %9 = reshape %8 {dims = ()} : i64[]
+    %10 = sub %7, %9 : i64[]
+    %11 = add %s, %10 : i64[]
+    yield %11
+  } : i64[]
+  return %4
+""")  # fmt: skip
+    with config(opt=0):
+        compare(function, np.arange(6).reshape(2, 3) ** 2, 3)
+
+
 def test_while_with_data_dependent_trips() -> None:
     """Collatz, from each of many starts."""
     function = parsed("(%n: i64[]) -> (i64[], i64[])", """
@@ -395,6 +413,30 @@ def test_temporary_tapes_inside_a_loop_do_not_pile_up() -> None:
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # all of it would be 128 MB
 
 
+@pytest.mark.parametrize(("saved", "record", "pushed"), [("%a", "i64[]", 8), ("%a, %x", "i64[], f64[3]", 32)])
+def test_bytes_of_tapes_are_known_beforehand(saved: str, record: str, pushed: int) -> None:
+    """Ten times: a tape of 7 records; it stays in a record of the outer loop, or goes with each iteration's end."""
+
+    def executable(kept: bool) -> Executable:
+        state = "" if kept else ", %zero"
+        function = parsed("(%a: i64[], %x: f64[3]) -> (i64[])", f"""
+  %ten = full {{value = 10, dtype = i64, dims = ()}} : i64[]
+  %seven = full {{value = 7, dtype = i64, dims = ()}} : i64[]
+  %3 = for %zero, %ten, %one{state} {{saved = {"(1,)" if kept else "()"}}} {{ ^(%i: i64[]{"" if kept else ", %s: i64[]"})
+    %5 = for %zero, %seven, %one {{saved = ({saved.count("%")},)}} {{ ^(%j: i64[])
+      yield {saved}
+    }} : tape<{record}>
+    yield {"%5" if kept else "%i"}
+  }} : {f"tape<tape<{record}>>" if kept else "i64[]"}
+  return %a
+""")  # fmt: skip
+        with config(opt=0):
+            return compare(function, 3, np.ones(3))[0]
+
+    assert executable(True).program.tape_bytes == 10 * (24 + 7 * pushed)
+    assert executable(False).program.tape_bytes == 7 * pushed
+
+
 def test_long_loops_let_other_threads_run() -> None:
     assert compile_function(fill(20)).release_gil
     short = parsed("(%x: i64[]) -> (i64[])", """
@@ -409,23 +451,31 @@ def test_long_loops_let_other_threads_run() -> None:
     assert not executable.release_gil
 
 
-def check_random(random: Random, size: int) -> None:
-    function = Programs(random, size).function()
+def check_random(programs: Programs) -> None:
+    function = programs.function()
     verify(function)
-    generator = np.random.default_rng(random.randrange(2**32))
-    with config(opt=random.randint(0, 1)):
-        compare(function, *(generator.integers(-5, 6, kind.shape) for kind in KINDS))
+    generator = np.random.default_rng(programs.random.randrange(2**32))
+    with config(opt=programs.random.randint(0, 1)):
+        compare(function, *(generator.integers(-5, 6, kind.shape) for kind in programs.kinds))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.randoms(use_true_random=False))
 def test_random_programs(random: Random) -> None:
-    check_random(random, 8)
+    check_random(Programs(random, 8))
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.randoms(use_true_random=False))
+def test_versions_of_arrays(random: Random) -> None:
+    """Writing in place never shows."""
+    check_random(Versions(random, 6))
 
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(40))
 def test_many_random_programs(seed: int) -> None:
     random = Random(seed)
-    for _ in range(50):
-        check_random(random, 16)
+    for _ in range(25):
+        check_random(Programs(random, 16))
+        check_random(Versions(random, 10))

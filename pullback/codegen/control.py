@@ -250,7 +250,7 @@ def counted(
     body.run(inner)
     records.finish(inner)
     after = [*swaps.following(state[:held]), *next_state(body, inner, step, swaps)]
-    records.end(mark)
+    records.end(mark, trips)
     following = [f.let(f"add i64 {index}, 1"), *advance(), *after]
     more = f.let(f"icmp ult i64 {following[0]}, {trips}")
     last = f.block

@@ -194,7 +194,8 @@ class RegionPlan:
         """The values whose memory a step reads, once for every way in which it does."""
         match step:
             case ScalarRun(_, items):
-                operands = [each for item in items for each in _operands(item)]
+                yield from (item.base for item in items if isinstance(item, Load))
+                operands = [each for item in items if isinstance(item, Compute) for each in item.operands]
             case Group(_, _, operations):
                 operands = [operand for operation in operations for operand in operation.operands]
             case Opaque(_, _, found):
@@ -232,7 +233,3 @@ class RegionPlan:
     def makers(self) -> dict[Value, int]:
         """The number of the step that writes a value to memory."""
         return {value: number for number, step in enumerate(self.steps) for value in self.written(step)}
-
-
-def _operands(item: Compute | Load) -> tuple[Value, ...]:
-    return (item.base,) if isinstance(item, Load) else item.operands

@@ -34,15 +34,24 @@ __all__ = ["BODY", "Kernel", "Program", "build_program"]
 
 @dataclass(frozen=True)
 class Program:
-    """A module and what running it takes."""
+    """A module and what running it takes.
+
+    `tape_bytes` is what the tapes of loops come to whose trips are known; a loop whose are not counts as one trip.
+    """
 
     module: ModuleText
     kernels: list[Kernel]
     arena_bytes: int
+    tape_bytes: int
     failures: list[Failure]
     captured: list[np.ndarray[Any, Any]]
     symbols: dict[str, int]
     cost: int
+
+    @property
+    def memory_bytes(self) -> int:
+        """Temporary memory of a call."""
+        return self.arena_bytes + self.tape_bytes
 
     def error(self, status: int) -> PullbackError:
         """The exception that a failing status of the body stands for."""
@@ -71,7 +80,8 @@ def build_program(function: Function, *, annotated: bool = False) -> Program:
         raise CompileError(f"the function can fail in {len(body.failures)} places, which is more than are told apart")
     if any(isinstance(operation.op, Matmul) for operation in walk(function.body)):
         symbols |= blas_symbols()
-    return Program(module, body.kernels, storage.arena_bytes, body.failures, captured, symbols, body.cost)
+    tape_bytes = 0 if body.memory is None else body.memory.forecast.peak
+    return Program(module, body.kernels, storage.arena_bytes, tape_bytes, body.failures, captured, symbols, body.cost)
 
 
 def _captured(function: Function) -> list[np.ndarray[Any, Any]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pullback.codegen.body import Body, Parts
 from pullback.codegen.emit_nest import copy_memory, load, store
 from pullback.codegen.failure import OutOfMemory
+from pullback.codegen.llvm_text import is_number
 from pullback.codegen.places import RegionPlan, Structured, is_scalar
 from pullback.codegen.storage import state_arguments
 from pullback.codegen.tape import Layout, Tape, TapeMemory, layout
@@ -41,6 +42,7 @@ class Records:
     start: str = "0"
     here: str = "0"
     outer: list[str] = field(default_factory=list)
+    seen: int = 0
 
     @classmethod
     def of(cls, body: Body, step: Structured) -> Records:
@@ -83,6 +85,8 @@ class Records:
         """Have what the body makes for its records made there, if the pile does not move meanwhile."""
         body = self.body
         self.outer = body.records
+        if body.memory is not None:
+            self.seen = body.memory.forecast.used
         if self.layouts and self.direct:
             base = self.memory.start()
             body.records = [self.address(base, place) for place in self.entries()]
@@ -116,9 +120,12 @@ class Records:
                 continue
             body.materialize(inner, value, self.address(base, place))
 
-    def end(self, mark: str) -> None:
+    def end(self, mark: str, trips: str = "") -> None:
         """End the iteration: drop what the body left on the pile beside its records."""
         self.body.records = self.outer
+        if self.body.memory is not None:
+            count = int(trips) if is_number(trips) else 1
+            self.body.memory.forecast.repeat(self.seen, count, pops=self.pops)
         if mark:
             self.memory.release(mark)
 
@@ -132,6 +139,7 @@ class Records:
         f = self.body.f
         if self.layouts:
             self.here = self.memory.reserve(str(self.size))
+            self.memory.forecast.take(self.size)
             if self.linked:
                 base = self.memory.start()
                 for place in self.places:

@@ -49,6 +49,26 @@ def layout(types: Sequence[ArrayType]) -> Layout:
     return Layout(tuple(offsets), -(-place // 8) * 8)
 
 
+class Forecast:
+    """How many bytes the pile of a call will have: `peak`, from the trips that are known; other loops count as one."""
+
+    def __init__(self) -> None:
+        self.used = 0
+        self.peak = 0
+
+    def take(self, size: int) -> None:
+        self.used += size
+        self.peak = max(self.peak, self.used)
+
+    def repeat(self, mark: int, trips: int, *, pops: bool) -> None:
+        """A loop's body has been seen once since `mark`; it leaves nothing if it `pops`, and else the same each time."""
+        grown = self.used - mark
+        if pops:
+            self.used = mark
+        else:
+            self.take(grown * (trips - 1))
+
+
 class TapeMemory:
     """The pile of one call: where it is, how much of it is used, how much there is; all in variables that LLVM turns
     into registers."""
@@ -56,6 +76,7 @@ class TapeMemory:
     def __init__(self, f: FunctionText, fail: Callable[[], str]) -> None:
         self.f = f
         self.fail = fail
+        self.forecast = Forecast()
         self.base, self.top, self.capacity = f.alloca("ptr"), f.alloca("i64"), f.alloca("i64")
         f.beginning.append(f"  store ptr null, ptr {self.base}")
         f.beginning.append(f"  store i64 0, ptr {self.top}")
@@ -101,6 +122,7 @@ class TapeMemory:
     def reserve_each(self, count: str, size: int) -> str:
         """Take `count` times so many bytes."""
         f = self.f
+        self.forecast.take((int(count) if is_number(count) else 1) * size)
         if is_number(count) and int(count) * size < LARGEST:
             return self.reserve(str(int(count) * size))
         many, few = f.fresh_label("many"), f.fresh_label("few")
