@@ -340,7 +340,8 @@ def _truth(recorder: Recorder, value: Any) -> Any:
 def assert_(test: Any, message: Callable[[], Any]) -> None:
     """``assert test, message``."""
     if is_traced(test):
-        raise NotImplementedError
+        raise ConcreteError("assert needs a number, but its condition is only known when the compiled code runs",
+                            location=caller(), help="check arguments before the call, or results after it")  # fmt: skip
     if not test:
         text = message()
         raise AssertionError(*([] if text is None else [text]))
