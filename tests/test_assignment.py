@@ -356,6 +356,22 @@ def test_buffers_that_change_places() -> None:
         agree(f, X * X, n)
 
 
+def test_inner_loop_that_writes_what_the_outer_one_binds_anew() -> None:
+    def f(x: Any, n: Any) -> Any:
+        y, t = x * 1.0, 0
+        k = 0
+        while k < n and t < 100.0:
+            k += 1
+            for i in range(n):
+                y[i] += 0.5
+                t = t + y[i]
+            y = y * 0.5
+        return y, t
+
+    for n in (0, 1, 4):
+        agree(lambda x, n: f(x, n)[0], X, n)
+
+
 def test_histogram_and_sieve_and_sort() -> None:
     def histogram(k: Any, w: Any) -> Any:
         found = np.zeros(5)

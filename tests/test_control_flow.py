@@ -100,6 +100,22 @@ def test_second_operand_is_not_computed_in_vain() -> None:
         agree(f, X, i)
 
 
+def test_loop_with_an_exit_inside_of_a_branch() -> None:
+    def f(x: Any, n: int) -> Any:
+        s = 0.0
+        if x[0] > 0.0:
+            for i in range(n):
+                if x[i] > 2.0:
+                    break
+                if x[i] < 1.0:
+                    continue
+                s = s + x[i]
+        return s
+
+    for x in (X, X + 2.5, -X):
+        agree(f, x, 6)
+
+
 def test_tuples_and_lists_and_dicts_in_branches() -> None:
     def f(x: Any) -> Any:
         if x[0] > 0.0:

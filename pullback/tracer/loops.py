@@ -124,17 +124,23 @@ class LoopRecorder:
         self.held: dict[tuple[str, int], Any] = {}
         self.links: list[list[tuple[Variable, int]]] = []
         self.hint = recorder.hint(path)
-        self.written: list[Traced] = [array for array in self.hint.carried if array.depth <= recorder.depth]
+        # An array of a region around is another object each time that region is recorded.
+        self.written: list[Traced] = [array for array, home in self.hint.carried if home is self.home(array)]
         for variable in self.variables:
             for place, slot in variable.carried():
                 known = self.hint.slots.get((variable.name, place))
                 variable.slots[place] = slot if known is None else join(slot, known) or slot
 
+    def home(self, array: Traced) -> Frame | None:
+        """The region, as it is recorded now, in which an array was made; None for the function itself."""
+        frames = self.recorder.frames
+        return frames[array.depth - 1] if 0 < array.depth <= len(frames) else None
+
     def record(self, body: Body, counter: Value | None = None) -> Region:
         """Record ``body([counter,] *trees) -> trees``. Raises: CarryError for what does not settle."""
         for _ in range(MAX_ROUNDS):
             frame = self._attempt(body, counter)
-            self.hint.carried = list(self.written)
+            self.hint.carried = [(array, self.home(array)) for array in self.written]
             for variable in self.variables:
                 self.hint.slots |= {(variable.name, place): slot for place, slot in variable.carried()}
             if frame is not None:
@@ -412,7 +418,7 @@ def begin_while(
     known = len(arguments) - sum(len(fresh.slots) for fresh in loop.fresh)
     with recorder.inside(arguments, (*loop.path, 0), outside) as frame:
         held = loop.enter(arguments[:known])
-        before = {id(array): array.state for array in loop.written}
+        before = {id(write.target): write.target.state for write in frame.outer_writes()}
         frame.region.yields = (condition(*held),)
         for write in frame.outer_writes():
             target = write.target

@@ -52,7 +52,7 @@ class Write:
 class Hint:
     """What an attempt to record a loop has found out, for the next one: see `regions`."""
 
-    carried: list[Any] = field(default_factory=list)
+    carried: list[tuple[Any, Frame | None]] = field(default_factory=list)
     slots: dict[Any, Any] = field(default_factory=dict)
     unrolled: bool = False
 

@@ -139,8 +139,8 @@ class Rewriter(Expressions):
         if not body:
             return []
         node = getattr(node, "test", getattr(node, "iter", node))
-        names = tuple(self.local_names(body))
         function, name = self.moved("rest", body, node)
+        names = tuple(self.local_names([function]))
         flag_values = at(ast.Tuple([load(flag) for flag in dict.fromkeys(flags)], ast.Load()), node)
         return [function, at(ast.Expr(self.runtime("guard", node, flag_values, load(name), constant(names))), node)]
 
@@ -226,13 +226,13 @@ class Rewriter(Expressions):
                  for side in (node.body, node.orelse)]  # fmt: skip
         then, flags = self.moved_block(node.body, context)
         otherwise, more = self.moved_block(node.orelse, context)
-        names = tuple(self.local_names([*then, *otherwise]))
         first, then_name = self.moved("then", then, node.body[0])
         new, second = [first], constant(None)
         if otherwise:
             function, else_name = self.moved("else", otherwise, node.orelse[0])
             new.append(function)
             second = load(else_name)
+        names = tuple(self.local_names(new))
         call = self.runtime("if_", node.test, test, load(then_name), second, constant(names), *exits,
                             constant(context.guarded))  # fmt: skip
         return [*new, at(ast.Expr(call), node)], [*flags, *more]
