@@ -115,7 +115,7 @@ def value_and_grad(
             f"grad needs a function of one float result without axes; {name_of(fun)} gives {shown}", location=caller(),
             help="reduce the result (np.sum, np.mean), or use vjp, jacobian or jvp",
         )  # fmt: skip
-    derived = adjoint(_bounded(made, budget), positions, seeded=[0])
+    derived = adjoint(_bounded(made, positions, budget), positions, seeded=[0])
     results: list[Any] = list(call_inline(recorder, derived, made.trace, made.values))
     count = len(types)
     primal = results[0] if aux is None else (results[0], unflatten(aux, results[1:count]))
@@ -136,7 +136,8 @@ def pull(
     types = made.trace.function.result_types
     bars = [bar for bar, kind in zip(bars, types, strict=True) if kind.dtype.is_float]
     argnums = tuple(range(len(primals)))
-    derived = adjoint(_bounded(made, budget), made.positions(argnums))
+    positions = made.positions(argnums)
+    derived = adjoint(_bounded(made, positions, budget), positions)
     results = call_inline(recorder, derived, made.trace, [*made.values, *_fitting(bars, types, "cotangent")])
     return unflatten(made.trace.output, results[: len(types)]), made.nested(argnums, results[len(types) :])
 
@@ -234,9 +235,9 @@ def _mapped(made: Call, derived: Function, kind: ArrayType) -> list[Any]:
             for result, each in zip(results, has_axis, strict=True)]  # fmt: skip
 
 
-def _bounded(made: Call, budget: int | None) -> Function:
+def _bounded(made: Call, positions: Sequence[int], budget: int | None) -> Function:
     """The function traced, with loops in segments if there is a budget of bytes for what their adjoints keep."""
-    return made.trace.function if budget is None else under_budget(made.trace.function, budget)
+    return made.trace.function if budget is None else under_budget(made.trace.function, budget, positions)
 
 
 def checkpointed(recorder: Recorder, fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

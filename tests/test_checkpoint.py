@@ -181,6 +181,19 @@ def test_a_loop_that_fits_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert meter.sines == 100
 
 
+def test_what_is_not_asked_for_is_not_measured() -> None:
+    """By %x the loop is linear and keeps nothing, so that it needs no segments; by %w it does."""
+    text = program("f(%x: f64[], %w: f64[], %n: i64[]) -> (f64[])", """
+  %r = for %i0, %n, %i1, %x {saved = ()} { ^(%i: i64[], %a: f64[])
+    %b = mul %a, %w : f64[]
+    yield %b
+  } : f64[]
+""", "%r")
+    for wanted, segments in (([0], False), ([1], True), (None, True)):
+        split = under_budget(functions_of(text), 1000, wanted)
+        assert any(isinstance(each.op, Checkpoint) for each in walk(split.body)) == segments
+
+
 def test_sizes_of_segments() -> None:
     segments = Segments(10, 3, 3, 100)
     assert [segments.size(level) for level in (1, 2, 3)] == [10, 30, 90]

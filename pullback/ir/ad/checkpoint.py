@@ -1,6 +1,7 @@
 """Memory under a budget: a function and a number of bytes in, the same function with loops in segments out."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pullback.ir.ad.reverse import adjoint
@@ -20,8 +21,8 @@ EXPECTED_TRIPS = 1_000_000
 MOST_LEVELS = 8
 
 
-def under_budget(function: Function, budget: int) -> Function:
-    """The same function, whose adjoint's tapes take about `budget` bytes at most.
+def under_budget(function: Function, budget: int, wanted: Sequence[int] | None = None) -> Function:
+    """The same function, whose adjoint by the parameters `wanted` (all floats) takes about `budget` bytes for tapes.
 
     Loops of known trips whose records fit are left alone. Others run in segments: the adjoint keeps the values carried
     at their starts, and runs one segment again at a time. With segments inside segments, l levels deep, n iterations
@@ -31,7 +32,9 @@ def under_budget(function: Function, budget: int) -> Function:
     """
     result = copy_function(function)
     simplify(result)
-    loops = _measure(result)
+    if wanted is None:
+        wanted = [place for place, value in enumerate(result.parameters) if value.type.dtype.is_float]
+    loops = _measure(result, wanted)
     chosen: dict[Operation, Segments] = {}
     large = [loop for loop in loops if loop.total is None or loop.total > budget // (4 * len(loops))]
     small = sum(loop.total or 0 for loop in loops if loop not in large)
@@ -67,9 +70,8 @@ class _Loop:
         return 0 if each == 0 else None if self.trips is None else self.trips * each
 
 
-def _measure(function: Function) -> list[_Loop]:
+def _measure(function: Function, wanted: Sequence[int]) -> list[_Loop]:
     """The outermost loops of a simplified function, measured on its adjoint."""
-    wanted = [place for place, value in enumerate(function.parameters) if value.type.dtype.is_float]
     derived = adjoint(function, wanted)
     # The adjoint begins with the primal's operations, in their order.
     given = [operation for operation in walk(function.body) if isinstance(operation.op, Loop)]
