@@ -18,7 +18,7 @@ from pullback.runtime.abi import ArgumentKind, ArgumentSpec, ResultTree
 from pullback.tracer.calls import traceable
 from pullback.tracer.leaf import Leaf, LeafKind, leaves_of
 from pullback.tracer.tensor_mark import IsTensor
-from pullback.tracer.trace import Trace, find_recorder, trace
+from pullback.tracer.trace import Trace, find_recorder, leaf_names, trace
 from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
 
 if TYPE_CHECKING:
@@ -231,10 +231,7 @@ class Dispatcher:
 
     def trace(self, leaves: Sequence[Leaf], structure: Structure, static: Any) -> Trace:
         """Trace for argument leaves; parameters are named as the function names them."""
-        names: list[str] = []
-        if self.signature is not None and not static:
-            for name, child in zip(self.signature.parameters, structure.children[0].children, strict=False):
-                names += [name] if child == LEAF else [f"{name}{index}" for index in range(child.leaves)]
+        names = leaf_names(() if self.signature is None or static else tuple(self.signature.parameters), structure)
         return trace(with_static(self.fun, static), leaves, structure, name=self.name, names=names)
 
     def trace_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace:

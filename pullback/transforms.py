@@ -24,7 +24,7 @@ from pullback.ir.types import ArrayType
 from pullback.location import caller
 from pullback.tracer.leaf import Leaf, leaves_of
 from pullback.tracer.record import Recorder
-from pullback.tracer.trace import Trace, call_again, call_inline, trace
+from pullback.tracer.trace import Trace, call_again, call_inline, leaf_names, trace
 from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
 
 Argnums = int | tuple[int, ...]
@@ -79,7 +79,10 @@ def call(recorder: Recorder, fun: Callable[..., Any], args: tuple[Any, ...], kwa
     """Trace `fun` for arguments of the trace at hand."""
     values, structure = flatten((args, kwargs))
     leaves = leaves_of(values, lambda: paths(structure, "args"))
-    return Call(recorder, trace(fun, leaves, structure, name=name_of(fun), outer=recorder), values, structure)
+    code = getattr(fun, "__code__", None)
+    names = leaf_names(() if code is None else code.co_varnames[: code.co_argcount], structure)
+    made = trace(fun, leaves, structure, name=name_of(fun), names=names, outer=recorder)
+    return Call(recorder, made, values, structure)
 
 
 def name_of(fun: Callable[..., Any]) -> str:

@@ -13,7 +13,7 @@ from pullback.tracer import assign
 from pullback.tracer.creation import fresh
 from pullback.tracer.memory import known_arrays
 from pullback.tracer.numpy_functions import selection, shapes, values
-from pullback.tracer.numpy_functions.refused import refuse_function
+from pullback.tracer.numpy_functions.refused import refuse_attribute, refuse_function
 from pullback.tracer.numpy_functions.table import FUNCTIONS
 from pullback.tracer.record import Recorder
 from pullback.tracer.traced import Traced
@@ -116,6 +116,9 @@ class TracedArray(Traced):
     def __setitem__(self, index: Any, value: Any) -> None:
         assign.set_item(self, index, value)
 
+    def __getattr__(self, name: str) -> Any:
+        refuse_attribute(name)
+
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
             raise TraceError("iteration over a 0-d array", location=caller())
@@ -154,7 +157,7 @@ class TracedArray(Traced):
             raise TraceError(
                 f"cannot cast {self.value.type} to {np.dtype(dtype)} by the rule {casting!r}", location=caller()
             )
-        return values.astype(self, dtype)
+        return values.astype(self, dtype, copy=copy)
 
     def copy(self, order: str = "C") -> Any:
         return shapes.copied(self)

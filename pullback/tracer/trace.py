@@ -18,7 +18,7 @@ from pullback.tracer.memory import argument
 from pullback.tracer.numpy_protocol import TracedArray, wrap
 from pullback.tracer.record import Recorder, current_recorder, escaped, recording
 from pullback.tracer.traced import Traced, array_of, lift_through
-from pullback.tracer.tree import Structure, flatten, paths, unflatten
+from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,14 @@ class Trace:
     leaves: tuple[Leaf, ...]
     lifted: tuple[Traced, ...]
     output: Structure
+
+
+def leaf_names(parameters: Sequence[str], structure: Structure) -> list[str]:
+    """A name for each leaf of the positional arguments, from those of the parameters: ``w``, or ``w0``, ``w1``, …"""
+    names: list[str] = []
+    for name, child in zip(parameters, structure.children[0].children, strict=False):
+        names += [name] if child == LEAF else [f"{name}{index}" for index in range(child.leaves)]
+    return names
 
 
 def trace(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
-from pullback.errors import ArgumentValueError, TraceError
+from pullback.errors import ArgumentValueError
 from pullback.ir.core import Value
 from pullback.location import caller
 from pullback.tracer.numpy_functions.arguments import as_array, is_given, refuse
@@ -23,12 +23,7 @@ from pullback.tracer.ufuncs import PRODUCTS, RULES, elementwise, is_known
 
 
 def call_method(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
-    """What NumPy hands to ``__array_ufunc__``. Raises: TraceError for what is not traced."""
-    if any(each is not None for each in (named.pop("out", None) or ())):
-        raise TraceError(
-            f"np.{ufunc.__name__} into an array that exists (y += x, or out=) is not traced", location=caller(),
-            help="make a new array: y = y + x",
-        )  # fmt: skip
+    """What NumPy hands to ``__array_ufunc__``, without ``out=``. Raises: TraceError for what is not traced."""
     match method:
         case "__call__":
             return call_ufunc(ufunc, *inputs, **named)

@@ -28,7 +28,8 @@ PERMUTATIONS = frozenset({np.transpose, np.swapaxes, np.moveaxis, np.rollaxis,
                           *_newer("matrix_transpose", "permute_dims")})  # fmt: skip
 FLIPS = frozenset({np.flip, np.fliplr, np.flipud})
 OTHERS = frozenset({np.diagonal, np.broadcast_to, np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit, np.rot90,
-                    np.broadcast_arrays, *_newer("unstack")})  # fmt: skip
+                    np.broadcast_arrays, np.diag, np.lib.stride_tricks.sliding_window_view,
+                    *_newer("unstack")})  # fmt: skip
 """Views that are read only here, and only as long as what they were made of stays the same."""
 
 

@@ -10,8 +10,7 @@ import numpy as np
 from pullback.errors import TraceError
 from pullback.location import caller
 
-_IN_PLACE = "nothing traced is changed in place: assign a new array, built with np.where, np.concatenate or np.stack"
-_FULL = "a constant array of a traced number is np.broadcast_to(x, shape); otherwise " + _IN_PLACE
+_IN_PLACE = "assign instead: x[mask] = value, or x = np.where(mask, value, x)"
 _SHAPE = "its result's shape depends on values: choose with np.where(mask, x, 0), or compute it outside of the function"
 _LINALG = (
     "solve outside of the traced function and pass the result as an argument, or write the formula for a small size"
@@ -21,8 +20,7 @@ _FILE = "return the array from the function, and save or show the result"
 _COUNTS = "counts have no derivative: compute them outside of the traced function"
 
 _HELP: dict[str, str] = {
-    **dict.fromkeys(("copyto",), _FULL),
-    **dict.fromkeys(("put", "place", "putmask", "fill_diagonal", "put_along_axis"), _IN_PLACE),
+    **dict.fromkeys(("place", "put_along_axis"), _IN_PLACE),
     **dict.fromkeys((
         "nonzero", "flatnonzero", "argwhere", "unique", "unique_all", "unique_counts", "unique_inverse",
         "unique_values", "union1d", "intersect1d", "setdiff1d", "setxor1d", "trim_zeros",
@@ -45,6 +43,24 @@ _UFUNCS: Mapping[str, str] = MappingProxyType({
     "isnat": "dates are not supported", "nextafter": "add np.spacing of a known number",
 })  # fmt: skip
 
+_NO_MEMORY = "a traced array has no memory of its own: use its shape and dtype"
+_ATTRIBUTES: Mapping[str, str] = MappingProxyType({
+    **dict.fromkeys(("strides", "ctypes", "data", "flags", "base", "setflags"), _NO_MEMORY),
+    **dict.fromkeys(("view", "getfield", "setfield", "byteswap"), "bits are not read as another type: use x.astype(dtype)"),
+    **dict.fromkeys(("tofile", "dump", "dumps"), _FILE),
+    "nonzero": _SHAPE, "resize": "use np.resize, or x.reshape", "put": "assign instead: x[places] = values",
+    "partition": "use np.partition", "newbyteorder": "leave it out", "to_device": "leave it out", "device": "leave it out",
+})  # fmt: skip
+"""What an ndarray has and a traced array has not."""
+
+
+def refuse_attribute(name: str) -> NoReturn:
+    """Raises: TraceError for what only an ndarray has, AttributeError for what nobody has."""
+    if name not in _ATTRIBUTES:
+        raise AttributeError(f"a traced array has no attribute {name!r}")
+    raise TraceError(f"the attribute {name} of a traced array is not known", location=caller(), help=_ATTRIBUTES[name])
+
+
 DEFAULT = "write it in terms of functions that are, or pass its result as an argument"
 
 
@@ -59,15 +75,11 @@ def refuse_function(function: Any) -> NoReturn:
 
 def refuse_ufunc(ufunc: np.ufunc, method: str) -> NoReturn:
     """Raises: TraceError that names a ufunc, or a method of one, and the way out."""
-    name, help = f"np.{ufunc.__name__}", _UFUNCS.get(ufunc.__name__, DEFAULT)
+    whose = "np." if getattr(np, ufunc.__name__, None) is ufunc else ""
+    name, help = f"{whose}{ufunc.__name__}", _UFUNCS.get(ufunc.__name__, DEFAULT)
     match method:
         case "__call__":
             pass
-        case "at":
-            name, help = (
-                f"{name}.at",
-                "add up by place with np.bincount(places, weights), or build the array with np.where",
-            )
         case "reduceat":
             name, help = f"{name}.reduceat", "reduce slices of the array one by one"
         case _:

@@ -24,7 +24,7 @@ def rounded(a: Any, decimals: int = 0, out: Any = None) -> Any:
         if a.dtype.kind == "b":
             raise DTypeError("np.round of bool is float16 in NumPy, which is not supported", location=caller(),
                              help="use x.astype(np.float32) first")  # fmt: skip
-        return a
+        return np.copy(a)
     if digits == 0:
         return np.rint(a)
     factor = 10.0 ** abs(digits)
@@ -40,10 +40,14 @@ def fix(x: Any, out: Any = None) -> Any:
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     x = as_array(x)
     if x.dtype.kind != "f":
-        return x
+        return np.copy(x) if copy else x
     limits = np.finfo(x.dtype)
     high, low = (float(limit) if each is None else each for each, limit in ((posinf, limits.max), (neginf, limits.min)))
-    return np.where(np.isnan(x), nan, np.where(x == np.inf, high, np.where(x == -np.inf, low, x))).astype(x.dtype)
+    result = np.where(np.isnan(x), nan, np.where(x == np.inf, high, np.where(x == -np.inf, low, x))).astype(x.dtype)
+    if copy:
+        return result
+    x[...] = result
+    return x
 
 
 def sinc(x: Any) -> Any:
@@ -97,6 +101,8 @@ def signed_infinity(positive: bool) -> Callable[..., Any]:
 
 def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None) -> Any:
     refuse("astype", device=device)
+    if not copy and isinstance(x, Traced) and x.dtype == np.dtype(dtype):
+        return x
     b = active()
     return b.wrap(s.cast(b, array_of(b, x), s.known_dtype(dtype)))
 
