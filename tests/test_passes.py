@@ -87,7 +87,7 @@ def test_passes_log_and_verify(caplog: pytest.LogCaptureFixture) -> None:
     function = chain(3, lambda b, x: b.value(Neg(), x))
     with config(verify=True, log=("passes",)), caplog.at_level("INFO", "pullback.passes"):
         assert simplify(function)
-    assert len(caplog.records) >= len(PASSES) and "algebra: changed" in caplog.text
+    assert len(caplog.records) >= len(PASSES) and "local: changed" in caplog.text
 
 
 def test_copies_are_independent() -> None:

@@ -33,17 +33,12 @@ def rewrite(function: Function, rules: Rules) -> bool:
     emitted, to the rules of its op. Raises: VerifyError when rules do not come to an end.
     """
     changed = False
+    fuel = [FUEL_PER_OPERATION * sum(1 for _ in walk(function.body)) + 10_000]
     for _ in range(MAX_SWEEPS):
-        if not _sweep(function, rules):
+        if not _sweep_region(function.body, rules, {}, fuel):
             return changed
         changed = True
     return changed
-
-
-def _sweep(function: Function, rules: Rules) -> bool:
-    replaced: dict[Value, Value] = {}
-    fuel = [FUEL_PER_OPERATION * sum(1 for _ in walk(function.body)) + 10_000]
-    return _sweep_region(function.body, rules, replaced, fuel)
 
 
 def _sweep_region(region: Region, rules: Rules, replaced: dict[Value, Value], fuel: list[int]) -> bool:
@@ -52,6 +47,9 @@ def _sweep_region(region: Region, rules: Rules, replaced: dict[Value, Value], fu
     rewriter = Rewriter()
     # A stack of what is still to be visited: emitted operations come before the rest.
     for original in region.operations:
+        if not replaced and not original.regions and type(original.op) not in rules:
+            kept.append(original)
+            continue
         pending = [original]
         while pending:
             operation = pending.pop()

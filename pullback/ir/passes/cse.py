@@ -18,7 +18,7 @@ def cse(function: Function) -> bool:
         %1 = sin %x : f64[]                   %1 = add %0, %0 : f64[]
         %2 = add %0, %1 : f64[]
     """
-    return _Scopes().sweep(function.body)
+    return _Scopes().sweep(function.body, outermost=True)
 
 
 class _Scopes:
@@ -30,7 +30,7 @@ class _Scopes:
         self.equal: dict[Value, Value] = {}
         """Results that stay, though they are equal to one in a region around."""
 
-    def sweep(self, region: Region) -> bool:
+    def sweep(self, region: Region, *, outermost: bool = False) -> bool:
         """One region; what it adds to `known` is taken out again, because regions beside it do not see its values."""
         changed = False
         kept = []
@@ -59,7 +59,7 @@ class _Scopes:
             else:
                 replaced.update(zip(operation.results, first[0], strict=True))
                 changed = True
-        for key, before in reversed(added):
+        for key, before in () if outermost else reversed(added):
             if before is None:
                 del known[key]
             else:

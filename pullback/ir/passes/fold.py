@@ -27,7 +27,7 @@ def fold(function: Function) -> bool:
         %1 = mul %0, %0 : f64[]                                            return %0
         return %1
     """
-    return rewrite(function, _rules())
+    return rewrite(function, rules())
 
 
 def fold_constant(operation: Operation, rewriter: Rewriter) -> Value | None:
@@ -53,7 +53,8 @@ def _in_range(value: float, dtype: DType) -> bool:
     return isfinite(value) and (-(1 << bits) if dtype.is_signed else 0) <= int(value) < 1 << bits
 
 
-def _rules() -> Rules:
+def rules() -> Rules:
+    """The rule for every op that it is for."""
     inexact = Smooth | Composed | Pow
     exact = (op for op in all_ops().values() if issubclass(op, Elementwise) and not issubclass(op, inexact))
     return dict.fromkeys(exact, (fold_constant,))

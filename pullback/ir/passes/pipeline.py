@@ -2,20 +2,32 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 from pullback.config import log, settings
 from pullback.ir.core import Function
-from pullback.ir.passes.algebra import algebra
-from pullback.ir.passes.canonicalize import canonicalize
+from pullback.ir.passes import algebra, canonicalize, fold, windows
 from pullback.ir.passes.control import control
 from pullback.ir.passes.cse import cse
 from pullback.ir.passes.dce import dce
-from pullback.ir.passes.fold import fold
 from pullback.ir.passes.licm import licm
-from pullback.ir.passes.windows import windows
+from pullback.ir.rewrite import Rules, rewrite
 from pullback.ir.verify import verify
 
-PASSES = (dce, control, canonicalize, fold, algebra, windows, licm, cse, dce)
+
+def local(function: Function) -> bool:
+    """The rules of canonicalize, fold, algebra and windows together, in one walk."""
+    return rewrite(function, _local_rules())
+
+
+@cache
+def _local_rules() -> Rules:
+    families = (canonicalize.RULES, fold.rules(), algebra.RULES, windows.RULES)
+    ops = {op for family in families for op in family}
+    return {op: tuple([rule for family in families for rule in family.get(op, ())]) for op in ops}
+
+
+PASSES = (dce, control, local, licm, cse, dce)
 MAX_ROUNDS = 4
 
 
