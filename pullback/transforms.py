@@ -80,7 +80,8 @@ def call(recorder: Recorder, fun: Callable[..., Any], args: tuple[Any, ...], kwa
     values, structure = flatten((args, kwargs))
     leaves = leaves_of(values, lambda: paths(structure, "args"))
     code = getattr(fun, "__code__", None)
-    names = leaf_names(() if code is None else code.co_varnames[: code.co_argcount], structure)
+    bound = int(hasattr(fun, "__self__"))
+    names = leaf_names(() if code is None else code.co_varnames[bound : code.co_argcount], structure)
     made = trace(fun, leaves, structure, name=name_of(fun), names=names, outer=recorder)
     return Call(recorder, made, values, structure)
 
