@@ -1,14 +1,15 @@
 """The reference interpreter: a function and NumPy arrays in, NumPy arrays out, one operation at a time."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from pullback.errors import ArgumentValueError, PullbackError, UnboundError
-from pullback.ir.core import Array, Function, Operation, Region, Value, walk
+from pullback.ir.analysis.uses import operation_reads, own_values
+from pullback.ir.core import Array, Function, Operation, Region, Value
 from pullback.ir.ops.control import Call, Control, EmptyTape, For, If, Loop, Replay, While
 from pullback.location import UNKNOWN
 
@@ -101,22 +102,11 @@ class _Interpreter:
 
 def _last_uses(region: Region) -> list[list[Value]]:
     """Per operation, the region's own values that nothing reads after it. What a region inside reads counts too."""
-    own = {*region.arguments, *(result for operation in region.operations for result in operation.results)}
+    own = set(own_values(region))
     own.difference_update(region.yields)
     dead: list[list[Value]] = []
     for operation in reversed(region.operations):
-        freed = [value for value in dict.fromkeys([*_reads(operation), *operation.results]) if value in own]
+        freed = [value for value in dict.fromkeys([*operation_reads(operation), *operation.results]) if value in own]
         own.difference_update(freed)
         dead.append(freed)
     return dead[::-1]
-
-
-def _reads(operation: Operation) -> Iterable[Value]:
-    """Everything that an operation or one inside it reads."""
-    yield from operation.operands
-    for region in operation.regions:
-        yield from region.yields
-        for inner in walk(region):
-            yield from inner.operands
-            for nested in inner.regions:
-                yield from nested.yields

@@ -17,6 +17,7 @@ from weakref import ref
 import numpy as np
 
 from pullback.errors import CompileError
+from pullback.ir.analysis.uses import operation_reads
 from pullback.ir.clone import copy_region
 from pullback.ir.core import Builder, Function, Op, Operation, Region, Value
 from pullback.ir.ops.arithmetic import Pow
@@ -200,7 +201,7 @@ def _collect(wanted: Sequence[Value]) -> _Graph:
                 continue
             seen.add(operation)
             stack.append((operation, True))
-            for operand in _reads(operation):
+            for operand in operation_reads(operation):
                 visit(operand)
     outputs = {value: None for value in wanted if value.contents.array is None}
     for operation in operations:
@@ -208,26 +209,6 @@ def _collect(wanted: Sequence[Value]) -> _Graph:
             if result is not None and result.contents.holders > 0:
                 outputs[result] = None
     return _Graph(operations, list(inputs), list(outputs))
-
-
-def _reads(operation: Operation) -> Sequence[Value]:
-    """Operands, and the outer values that regions read."""
-    if not operation.regions:
-        return operation.operands
-    found = dict.fromkeys(operation.operands)
-    stack = list(operation.regions)
-    inside: set[Value] = set()
-    outer: dict[Value, None] = {}
-    while stack:
-        region = stack.pop()
-        inside.update(region.arguments)
-        for inner in region.operations:
-            inside.update(inner.results)
-            outer.update(dict.fromkeys(inner.operands))
-            stack.extend(inner.regions)
-        outer.update(dict.fromkeys(region.yields))
-    found.update((value, None) for value in outer if value not in inside)
-    return list(found)
 
 
 @dataclass
@@ -287,11 +268,11 @@ class Engine:
             graph = _Graph(function.body.operations, function.body.arguments, list(function.body.yields))
         else:
             arrays = {value: value.contents.array for value in graph.inputs}
-        last_use = {operand: operation for operation in graph.operations for operand in _reads(operation)}
+        last_use = {operand: operation for operation in graph.operations for operand in operation_reads(operation)}
         kept = set(graph.outputs)
         with np.errstate(all="ignore"):
             for operation in graph.operations:
-                reads = _reads(operation)
+                reads = operation_reads(operation)
                 results = self._step(operation, [arrays[operand] for operand in reads], reads)
                 for result, array in zip(results_of(operation), results, strict=True):
                     if result is not None:

@@ -19,6 +19,7 @@ from pullback.dtypes import DType
 from pullback.errors import DerivativeError
 from pullback.ir.ad.build import DerivativeBuilder
 from pullback.ir.ad.reverse import pull_back
+from pullback.ir.analysis.uses import closed_over, operation_reads
 from pullback.ir.clone import copy_region
 from pullback.ir.core import Builder, Op, Operation, Region, Value
 from pullback.ir.ops.shape import Reshape
@@ -86,7 +87,7 @@ class Recipe:
         constants = dict.fromkeys(
             value
             for operation in operations
-            for value in (*operation.operands, *_outer_values(operation))
+            for value in operation_reads(operation)
             if value not in made and value not in inputs
         )
         constants.update((value, None) for value in outputs if value not in made and value not in inputs)
@@ -96,7 +97,7 @@ class Recipe:
             types = tuple([result.type for result in operation.results])
             operands = tuple([number[operand] for operand in operation.operands])
             if operation.regions:
-                outer = tuple([(value, number[value]) for value in _outer_values(operation)])
+                outer = tuple([(value, number[value]) for value in closed_over(operation.regions)])
                 steps.append(_Step(operation.op, operands, types, operation, outer))
             else:
                 steps.append(_Step(operation.op, operands, types))
@@ -161,7 +162,7 @@ class Recipe:
             raise DerivativeError(error.message, help=error.help) from None
         wanted = [gradient for gradient in gradients if gradient is not None]
         operations = _behind(wanted, [*_constants(primal.operations), *draft.operations])
-        needed = {value for operation in operations for value in (*operation.operands, *_outer_values(operation))}
+        needed = {value for operation in operations for value in operation_reads(operation)}
         needed.update(wanted)
         remade = {result for operation in operations for result in operation.results}
         fixed = set(self.constants)
@@ -193,24 +194,6 @@ def joint_recipe(recipe: Recipe, adjoint: Adjoint) -> Recipe:
     return Recipe.of(draft.operations, [*inputs, *bars], [results[place] for place in adjoint.recipe.outputs])
 
 
-def _outer_values(operation: Operation) -> Sequence[Value]:
-    """Values from around that an operation's regions read."""
-    if not operation.regions:
-        return ()
-    inside: set[Value] = set()
-    read: dict[Value, None] = {}
-    stack = list(operation.regions)
-    while stack:
-        region = stack.pop()
-        inside.update(region.arguments)
-        for inner in region.operations:
-            inside.update(inner.results)
-            read.update(dict.fromkeys(inner.operands))
-            stack.extend(inner.regions)
-        read.update(dict.fromkeys(region.yields))
-    return [value for value in read if value not in inside]
-
-
 def _constants(operations: Sequence[Operation]) -> list[Operation]:
     """Operations that are computed from nothing: they are made again rather than kept."""
     made: set[Value] = set()
@@ -229,8 +212,7 @@ def _behind(wanted: Sequence[Value], operations: Sequence[Operation]) -> list[Op
     for operation in reversed(operations):
         if any(result in needed for result in operation.results):
             kept.append(operation)
-            needed.update(operation.operands)
-            needed.update(_outer_values(operation))
+            needed.update(operation_reads(operation))
     return kept[::-1]
 
 
