@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 from pullback.codegen.body import Body, Parts
 from pullback.codegen.emit_nest import copy_memory, load, store
-from pullback.codegen.failure import OutOfMemory
 from pullback.codegen.llvm_text import is_number
 from pullback.codegen.places import RegionPlan, Structured, is_scalar
 from pullback.codegen.storage import state_arguments
@@ -214,8 +213,3 @@ class Records:
         f.emit(f"br label %{ready}")
         f.label(ready)
         return f.let(f"phi i64 [ {linked}, %{follow} ], [ {strided}, %{step} ]")
-
-
-def out_of_memory(body: Body, operation: Operation) -> str:
-    """The status of a pile that cannot grow."""
-    return str(body.failing(OutOfMemory(operation)))

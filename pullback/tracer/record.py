@@ -227,15 +227,6 @@ class Recorder(RegionBuilder):
             inner = self._lifted[value] = Value(value.type, name=f"outer{len(self._lifted)}")
         return inner
 
-    def encloses(self, other: Recorder) -> bool:
-        """Whether this recorder is `other` or around it."""
-        recorder: Recorder | None = other
-        while recorder is not None:
-            if recorder is self:
-                return True
-            recorder = recorder.outer
-        return False
-
     def _check_reach(self, yields: list[Value]) -> None:
         """Raises: TraceError for a value of a loop or branch that is used outside of it."""
         inner = _inner_values(self.region)

@@ -40,11 +40,6 @@ class Along:
     step: int = 1
     checked: bool = False
 
-    @property
-    def extent(self) -> int:
-        """Elements from the first to the last, for steps forward."""
-        return (self.size - 1) * self.step + 1 if self.size else 0
-
 
 @dataclass(frozen=True, eq=False)
 class Place:

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -242,8 +241,3 @@ def check_indices(index: Array, size: int) -> None:
     if outside.any():
         bad = int(index[outside].ravel()[0])
         raise OutOfBoundsError(f"index {bad} is out of bounds for an axis of size {size}")
-
-
-def row_size(kind: ArrayType) -> int:
-    """Elements per row of a gathered array."""
-    return prod(kind.shape[1:])

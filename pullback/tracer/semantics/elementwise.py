@@ -229,11 +229,6 @@ def apply(b: Builder, op: Op, *operands: Operand) -> Value:
     return b.value(op, *together(b, operands))
 
 
-def apply_float(b: Builder, op: Op, *operands: Operand) -> Value:
-    """An elementwise op on floats: integers become floats first."""
-    return b.value(op, *together(b, operands, as_float(promoted(operands))))
-
-
 def add(b: Builder, x: Operand, y: Operand) -> Value:
     """x + y; of bools, or."""
     return apply(b, l.LogicalOr() if promoted([x, y]).is_bool else a.Add(), x, y)
@@ -269,12 +264,6 @@ def power(b: Builder, x: Operand, y: Operand) -> Value:
     return b.value(a.Pow(), *together(b, [x, y], dtype))
 
 
-def modulo(b: Builder, op: Op, x: Operand, y: Operand) -> Value:
-    """floor_divide or remainder; bools count as int8."""
-    dtype = promoted([x, y])
-    return b.value(op, *together(b, [x, y], dtypes.i8 if dtype.is_bool else dtype))
-
-
 def negative(b: Builder, x: Operand) -> Value:
     """-x. Raises: DTypeError for bools, as NumPy."""
     if promoted([x]).is_bool:
@@ -299,30 +288,9 @@ def truth(b: Builder, x: Operand) -> Value:
     return ready(b, x, dtypes.boolean, shape_of(x))
 
 
-def logical(b: Builder, op: Op, *operands: Operand) -> Value:
-    """logical_and and its kin, of anything."""
-    return b.value(op, *together(b, [truth(b, operand) for operand in operands]))
-
-
-def bitwise(b: Builder, op: Op, *operands: Operand) -> Value:
-    """& | ^ ~ << >> of integers and bools. Raises: DTypeError for floats."""
-    dtype = promoted(operands)
-    if dtype.is_float:
-        raise DTypeError(f"{op.name} is not defined for {dtype.short_name}", location=caller())
-    if dtype.is_bool and op.name.startswith("shift"):
-        dtype = dtypes.i8
-    return b.value(op, *together(b, operands, dtype))
-
-
 def where(b: Builder, condition: Operand, x: Operand, y: Operand) -> Value:
     """x where the condition holds, else y."""
     dtype = promoted([x, y])
     shape = broadcast_shapes([shape_of(condition), shape_of(x), shape_of(y)])
     chosen = broadcast_to(b, truth(b, condition), shape)
     return b.value(l.Select(), chosen, ready(b, x, dtype, shape), ready(b, y, dtype, shape))
-
-
-def rounding(b: Builder, op: Op, x: Operand) -> Value:
-    """floor, ceil, trunc, rint; integers stay what they are."""
-    dtype = promoted([x])
-    return ready(b, x, dtype, shape_of(x)) if not dtype.is_float else apply(b, op, x)
