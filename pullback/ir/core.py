@@ -151,7 +151,7 @@ class Op:
     A subclass without attributes of its own is one by inheritance and needs no decorator (each costs an import 0.5 ms).
 
     A subclass states its type rule (`infer`), its meaning (`evaluate`) and its derivative (`jvp` and `pullback`,
-    or less in the bases Elementwise and Linear).
+    or less in the bases Elementwise, Linear and Flat).
     """
 
     name: ClassVar[str] = ""

@@ -1,4 +1,4 @@
-"""Bases of ops: Elementwise (rules by partials) and Linear (rules by transpose), and the Terms rules are written in."""
+"""Bases of ops: Elementwise (rules by partials), Linear (by transpose), Flat (none), and the Terms rules are written in."""
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -92,6 +92,20 @@ def sample_operands(dtypes: tuple[DType, ...], domains: tuple[tuple[float, float
     for dtype in dtypes:
         for shape in ((), (1,), (3, 5), (0, 4), (37,)):
             yield tuple(random.uniform(low, high, shape).astype(dtype.numpy) for low, high in domains)
+
+
+class Flat(Op):
+    """Constant wherever it has a derivative: no tangent passes, and no cotangent."""
+
+    def jvp(
+        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
+    ) -> tuple[Value | None, ...]:
+        return (None,) * len(results)
+
+    def pullback(
+        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], cotangents: tuple[Value | None, ...]
+    ) -> tuple[Value | None, ...]:
+        return (None,) * len(operands)
 
 
 class Elementwise(Op):

@@ -9,25 +9,16 @@ import numpy as np
 
 from pullback.dtypes import DType, boolean, f32, f64, i32, i64
 from pullback.errors import DTypeError, ShapeError
-from pullback.ir.core import Array, Builder, Op, Region, Sample, Value
+from pullback.ir.core import Array, Region, Sample
+from pullback.ir.ops.base import Flat
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType, Dim
 
 
-class Creation(Op):
+class Creation(Flat):
     """No operands, so every derivative is zero."""
 
     arity: ClassVar[int | None] = 0
-
-    def jvp(
-        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
-    ) -> tuple[Value | None, ...]:
-        return (None,)
-
-    def pullback(
-        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], cotangents: tuple[Value | None, ...]
-    ) -> tuple[Value | None, ...]:
-        return ()
 
 
 @register

@@ -12,7 +12,7 @@ from pullback.dtypes import ALL, DType, boolean, f32, f64, i32, i64
 from pullback.errors import DTypeError, ShapeError
 from pullback.ir.core import Array, Builder, Op, Region, Sample, Value
 from pullback.ir.ops.arithmetic import NUMBERS, Add, Cast, Div, Mul
-from pullback.ir.ops.base import Linear, Term, arrays
+from pullback.ir.ops.base import Flat, Linear, Term, arrays
 from pullback.ir.ops.shape import Concatenate, Reshape, Slice, Transpose
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType, Dim
@@ -263,20 +263,10 @@ class ReduceMin(ExtremeReduction):
         return (np.asarray(np.min(operands[0], axis=self.axes)),)
 
 
-class Truth(Reduction):
+class Truth(Flat, Reduction):
     """Of bools; no derivative."""
 
     dtypes: ClassVar[tuple[DType, ...]] = (boolean,)
-
-    def jvp(
-        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
-    ) -> tuple[Value | None, ...]:
-        return (None,)
-
-    def pullback(
-        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], cotangents: tuple[Value | None, ...]
-    ) -> tuple[Value | None, ...]:
-        return (None,)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
@@ -309,7 +299,7 @@ class ReduceAll(Truth):
         return (np.asarray(np.all(operands[0], axis=self.axes)),)
 
 
-class ArgExtreme(Op):
+class ArgExtreme(Flat):
     """Index of the first extreme element along `axis`; a NaN counts as the extreme: ``t[a, n] -> i64[a]``."""
 
     arity: ClassVar[int | None] = 1
@@ -325,16 +315,6 @@ class ArgExtreme(Op):
         self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
     ) -> tuple[Value, ...] | None:
         return (b.value(replace(self, axis=self.axis + 1), *operands),)  # type: ignore[call-arg]
-
-    def jvp(
-        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
-    ) -> tuple[Value | None, ...]:
-        return (None,)
-
-    def pullback(
-        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], cotangents: tuple[Value | None, ...]
-    ) -> tuple[Value | None, ...]:
-        return (None,)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

@@ -9,15 +9,15 @@ import numpy as np
 
 from pullback.dtypes import ALL, f32, i64
 from pullback.errors import ShapeError
-from pullback.ir.core import Array, Builder, Op, Region, Sample, Value
-from pullback.ir.ops.base import arrays
+from pullback.ir.core import Array, Builder, Region, Sample, Value
+from pullback.ir.ops.base import Flat, arrays
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType
 
 
 @register
 @dataclass(frozen=True)
-class ArgSort(Op):
+class ArgSort(Flat):
     """Places of the elements along the last axis in rising order: ``t[..., n] -> i64[..., n]``.
 
     Stable: equal elements (0.0 and -0.0 are) keep their order. NaN counts as the largest.
@@ -38,16 +38,6 @@ class ArgSort(Op):
         self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
     ) -> tuple[Value, ...] | None:
         return (b.value(self, *operands),)
-
-    def jvp(
-        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
-    ) -> tuple[Value | None, ...]:
-        return (None,)
-
-    def pullback(
-        self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], cotangents: tuple[Value | None, ...]
-    ) -> tuple[Value | None, ...]:
-        return (None,)
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
