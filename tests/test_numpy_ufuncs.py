@@ -161,6 +161,23 @@ def test_matmul_and_unary_operators() -> None:
     ], (X, N, X > 0))  # fmt: skip
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_power_of_one_half_is_the_square_root(dtype: Any) -> None:
+    """Of arrays: NumPy takes the root there, and the power for a number."""
+
+    def f(x: Any) -> Any:
+        y = x * 1
+        y **= 0.5
+        return x**0.5, x ** np.float64(0.5).astype(x.dtype), y, x[1] ** 0.5, x[3] ** 0.5
+
+    x = FLOATS.astype(dtype)
+    with np.errstate(invalid="ignore"):
+        wanted = f(x)
+    for found, value in zip(pb.compile_grad(f)(x), wanted, strict=True):
+        np.testing.assert_array_equal(found, value)
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(value))
+
+
 WEAK: list[Callable[..., Any]] = [
     lambda i, f, t, a: (a * (f * 2.0), a + (f + i), a * (i / 2), a ** (i - 1), a - f * f - 1, (f < 1) * a),
     lambda i, f, t, a: (i + 1, i / 2, i // 2, i % 2, i**2, i * f, t + t, t * 3, -t, t & t, t | i, ~i, ~t, abs(t)),

@@ -453,7 +453,8 @@ class Tensor(TensorBase):
         return ar.written("DivBackward0", ar.emit(arithmetic.Div()), self, other)
 
     def pow_(self, exponent: Any) -> Any:
-        return ar.written("PowBackward0", ar.emit(arithmetic.Pow()), self, exponent)
+        rule = ar.emit(arithmetic.Pow()) if isinstance(exponent, TensorBase) else ar.power_by(exponent)
+        return ar.written("PowBackward0", rule, self, exponent)
 
     def copy_(self, src: Any, non_blocking: Any = False) -> Any:
         """Take over the elements of another tensor."""

@@ -270,13 +270,21 @@ def pow(input: Any, exponent: Any) -> Any:
         return apply("PowBackward1", emit(a.Pow()), (input, exponent), dtype)
     if not dtype.is_float and exponent < 0:
         raise AutogradError("Integers to negative integer powers are not allowed.", location=caller())
+    return apply("PowBackward0", power_by(exponent), (input,), dtype)
 
-    def powered(b: Builder, x: Value) -> Value:
-        # The exponent stands in the code: small ones become products.
+
+def power_by(exponent: Number) -> Callable[..., Value]:
+    """The rule of x ** exponent. The exponent stands in the code: small ones become products."""
+
+    def powered(b: Builder, x: Value, *_: Value) -> Value:
+        dtype = x.type.dtype
+        if dtype.is_float and exponent == 0.5:
+            # As in PyTorch; pow differs at -0.0 and -inf.
+            return b.value(e.Sqrt(), x)
         full = Full(float(exponent) if dtype.is_float else int(exponent), dtype, x.type.dims)
         return b.value(a.Pow(), x, b.value(full))
 
-    return apply("PowBackward0", powered, (input,), dtype)
+    return powered
 
 
 def rpow(input: Any, base: Any) -> Any:
@@ -404,10 +412,14 @@ def square(input: Any) -> Any:
     return pow(input, 2)
 
 
+def rectified(b: Builder, x: Value) -> Value:
+    """max(x, 0); the derivative at 0 is 0."""
+    return b.value(e.Relu(), x) if x.type.dtype.is_float else s.extreme(b, True, x, 0)
+
+
 def relu(input: Any) -> Any:
     """max(input, 0); the derivative at 0 is 0."""
-    rule = emit(e.Relu()) if input.dtype_.is_float else lambda b, x: s.extreme(b, True, x, 0)
-    return apply("ReluBackward0", rule, (input,), input.dtype_)
+    return apply("ReluBackward0", rectified, (input,), input.dtype_)
 
 
 def _binary(name: str, op: Op, floats: bool = False) -> Callable[..., Any]:

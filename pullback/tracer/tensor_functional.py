@@ -16,7 +16,7 @@ from pullback.ir.ops import reduction as r
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
-from pullback.tracer.tensor_arithmetic import apply, as_float, clamp, mul, relu, result_dtype, sigmoid, tanh
+from pullback.tracer.tensor_arithmetic import apply, as_float, mul, rectified, result_dtype, sigmoid, tanh, written
 from pullback.tracer.tensor_base import Unseen, record
 from pullback.tracer.tensor_creation import DEFAULT_GENERATOR
 from pullback.tracer.tensor_product import addmm, mm, unsafe_view
@@ -219,10 +219,20 @@ def _floats(name: str, rule: Rule) -> Callable[..., Any]:
     return lambda input: apply(name, rule, (input,), as_float(input.dtype_))
 
 
+def _activated(name: str, rule: Rule, input: Any, inplace: bool, written_name: str = "") -> Any:
+    """An activation of `input`, or one that is written into it."""
+    return written(written_name or name, rule, input) if inplace else apply(name, rule, (input,), input.dtype_)
+
+
+def relu(input: Any, inplace: bool = False) -> Any:
+    """max(x, 0); the derivative at 0 is 0."""
+    return _activated("ReluBackward0", rectified, input, inplace)
+
+
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """x above 0, slope * x below."""
     rule = lambda b, x: s.where(b, s.apply(b, l.Greater(), x, 0.0), x, s.mul(b, x, negative_slope))  # noqa: E731
-    return apply("LeakyReluBackward0", rule, (input,), input.dtype_)
+    return _activated("LeakyReluBackward0", rule, input, inplace, "LeakyReluBackward1")
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False, *, scale: float = 1.0) -> Any:
@@ -234,21 +244,17 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False, *, scale: float =
         result = s.where(b, positive, x, below)
         return result if scale == 1 else s.mul(b, result, scale)
 
-    return apply("EluBackward0", rule, (input,), input.dtype_)
+    return _activated("EluBackward0", rule, input, inplace, "EluBackward1")
 
 
 def selu(input: Any, inplace: bool = False) -> Any:
     """elu with the two constants that keep mean and variance."""
-    return elu(input, 1.6732632423543772, scale=1.0507009873554805)
-
-
-def _silu(b: Builder, x: Value) -> Value:
-    return s.mul(b, x, b.value(e.Sigmoid(), x))
+    return elu(input, 1.6732632423543772, inplace, scale=1.0507009873554805)
 
 
 def silu(input: Any, inplace: bool = False) -> Any:
     """x * sigmoid(x)."""
-    return _floats("SiluBackward0", _silu)(input)
+    return _activated("SiluBackward0", lambda b, x: s.mul(b, x, b.value(e.Sigmoid(), x)), input, inplace)
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
@@ -286,13 +292,18 @@ logsigmoid = _floats("LogSigmoidBackward0", _log_sigmoid)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
-    """Between two bounds."""
-    return clamp(input, min_val, max_val, name="HardtanhBackward0")
+    """Between two bounds; unlike that of clamp, the derivative at a bound is 0."""
+
+    def rule(b: Builder, x: Value) -> Value:
+        below, above = s.apply(b, l.LessEqual(), x, min_val), s.apply(b, l.GreaterEqual(), x, max_val)
+        return s.cast(b, s.where(b, below, min_val, s.where(b, above, max_val, x)), x.type.dtype)
+
+    return _activated("HardtanhBackward0", rule, input, inplace)
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
     """Between 0 and 6."""
-    return clamp(input, 0.0, 6.0, name="HardtanhBackward0")
+    return hardtanh(input, 0.0, 6.0, inplace)
 
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
@@ -318,7 +329,8 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         return input
     kept = DEFAULT_GENERATOR.stream.random(input.sizes) >= p
     factor = 0.0 if p == 1 else 1.0 / (1.0 - p)
-    return mul(input, input.of_array(np.asarray(kept * factor, input.dtype_.numpy)))
+    factors = input.of_array(np.asarray(kept * factor, input.dtype_.numpy))
+    return input.mul_(factors) if inplace else mul(input, factors)
 
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:

@@ -43,6 +43,9 @@ def elementwise(
     if ufunc is np.power and kinds[0].is_integer and type(operands[1]) is int and operands[1] < 0:
         raise ArgumentValueError("integers to negative integer powers are not allowed", location=caller(),
                                  help="use x.astype(float) ** y")  # fmt: skip
+    if ufunc is np.power and kinds[0].is_float and s.shape_of(operands[0]) and _is_half(operands[1]):
+        # As NumPy does for arrays; pow differs at -0.0 and -inf.
+        ufunc, operands = np.sqrt, operands[:1]
     values = [s.ready(b, operand, kind, shape) for operand, kind in zip(operands, kinds, strict=False)]
     return rule_of(ufunc)(b, *values)
 
@@ -71,6 +74,14 @@ def _side(operand: Operand, dtype: DType) -> int:
         return 0
     low, high = s.limits(dtype)
     return -1 if operand < low else 1 if operand > high else 0
+
+
+def _is_half(operand: Operand) -> bool:
+    """Whether an operand is the number 0.5."""
+    if not isinstance(operand, Value | s.Weak):
+        return operand == 0.5
+    owner = s.value_of(operand).owner
+    return owner is not None and isinstance(owner.op, Full) and owner.op.value == 0.5 and not owner.op.dims
 
 
 def _op(op: Op) -> Rule:
