@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -23,18 +22,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-if hasattr(os, "sched_setaffinity"):
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from conditions import measure
 
-import numpy as np  # noqa: E402
+# isort: split
+import numpy as np
 
-import pullback as pb  # noqa: E402
+import pullback as pb
 
-ROUNDS = 15
 RANDOM = np.random.default_rng(0)
 
 
@@ -164,18 +158,6 @@ class Program:
     cpp: Callable[[], tuple[float, Any]] | None = None
     cpp_primal: Callable[[], float] | None = None
     peers: dict[str, Callable[[], tuple[Any, Any]]] = field(default_factory=dict)
-
-
-def measure(sides: dict[str, Callable[[], object]], calls: int) -> dict[str, float]:
-    """CPU seconds per call of each side: the minimum over rounds in which the sides take turns."""
-    best = dict.fromkeys(sides, float("inf"))
-    for _ in range(ROUNDS):
-        for name, side in sides.items():
-            start = time.process_time_ns()
-            for _ in range(calls):
-                side()
-            best[name] = min(best[name], (time.process_time_ns() - start) / calls / 1e9)
-    return best
 
 
 def run(program: Program) -> None:

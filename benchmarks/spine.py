@@ -8,40 +8,17 @@ Times are CPU seconds of the process, the minimum over interleaved rounds, becau
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 
-for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-if hasattr(os, "sched_setaffinity"):
-    # XLA's own thread pool does not follow the flags alone; one processor for everyone does.
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+from conditions import measure
 
-import numpy as np  # noqa: E402
+# isort: split
+import numpy as np
 
-import pullback as pb  # noqa: E402
-
-ROUNDS = 15
-
-
-def measure(sides: Mapping[str, Callable[[], object]], calls: int) -> dict[str, float]:
-    """CPU seconds per call of each side: the minimum over rounds in which the sides take turns."""
-    best = dict.fromkeys(sides, float("inf"))
-    for side in sides.values():
-        for _ in range(3):
-            side()
-    for _ in range(ROUNDS):
-        for name, side in sides.items():
-            start = time.process_time_ns()
-            for _ in range(calls):
-                side()
-            best[name] = min(best[name], (time.process_time_ns() - start) / calls / 1e9)
-    return best
+import pullback as pb
 
 
 def report(title: str, times: Mapping[str, float], unit: float, unit_name: str) -> None:
