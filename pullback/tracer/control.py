@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pullback.config import log
-from pullback.errors import ConcreteError, EffectError, TraceError
+from pullback.errors import ConcreteError, EffectError, PullbackError, TraceError
 from pullback.ir.core import Value
 from pullback.location import caller
 from pullback.tracer.branches import condition_of, record_if
@@ -134,7 +134,15 @@ def branch(
     def run(side: Callable[[], None] | None, is_gone: bool) -> list[Any]:
         variables.write(before)
         if side is not None:
-            side()
+            try:
+                side()
+            except PullbackError:
+                raise
+            except Exception as error:
+                raise ConcreteError(
+                    f"a branch raises {type(error).__name__}: {error}. Both branches are traced before their condition is "
+                    "known", location=caller(), help="check arguments before the call, or results after it",
+                ) from error  # fmt: skip
         after = variables.read()
         if is_gone:
             return [value if name in (VALUE, RETURN) else UNDEFINED

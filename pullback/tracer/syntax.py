@@ -400,16 +400,21 @@ class Rewriter(Expressions):
 
 
 def needs_flags(body: Sequence[ast.stmt]) -> bool:
-    """Whether a `return` stands where it would be moved into another function: in a branch or a loop."""
-    for statement in body:
+    """Whether a `return` stands where it is moved into another function: in a branch, after one that leaves, in a loop."""
+    for place, statement in enumerate(body):
         if isinstance(statement, ast.If | ast.For | ast.While):
-            if scopes.returns([statement]):
+            if scopes.returns([statement]) or (moves_rest(statement) and scopes.returns(body[place + 1 :])):
                 return True
         elif not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and any(
             needs_flags(block) for block in scopes.blocks(statement)
         ):
             return True
     return False
+
+
+def moves_rest(node: ast.stmt) -> bool:
+    """Whether one side of a branch leaves, so that only the other one reaches what follows."""
+    return isinstance(node, ast.If) and scopes.leaves(node.body) != scopes.leaves(node.orelse)
 
 
 def with_rest(node: ast.If, rest: list[ast.stmt]) -> tuple[ast.If, list[ast.stmt], bool]:
