@@ -45,6 +45,10 @@ class CarryError(TraceError):
     """A loop's variable that changes its type, its shape or its nesting from one iteration to the next."""
 
 
+class CheckError(PullbackError, AssertionError):
+    """A check of IR that was read from text does not hold: of the exception that it raises only the text is known."""
+
+
 class EffectError(TraceError):
     """A Python object that a loop or branch on traced values would change once, and not each time it runs."""
 

@@ -13,9 +13,11 @@ from random_functions import random_arguments, random_function
 
 from pullback.dtypes import ALL, boolean, f32, f64, i8, i64, u8, u64
 from pullback.errors import DTypeError, ParseError, VerifyError
+from pullback.ir.complaint import Complaint
 from pullback.ir.core import Function, Operation, Region, RegionBuilder, Value
 from pullback.ir.interpret import interpret
 from pullback.ir.ops.arithmetic import Add
+from pullback.ir.ops.check import Check
 from pullback.ir.ops.control import Call, If
 from pullback.ir.ops.creation import Full, Iota
 from pullback.ir.ops.elementary import Sin
@@ -434,3 +436,13 @@ def test_emitting_checks_types() -> None:
     with pytest.raises(DTypeError):
         b.emit(Less(), Value(X), Value(ArrayType(f32, (3,))))
     assert b.region.operations == [] and b.location is UNKNOWN
+
+
+def test_texts_with_any_letters_are_read_back() -> None:
+    text = 'ValueError(\'a "quoted" {brace}, \\\\ and \\n, é\')'
+    region = Region([Value(ArrayType(boolean, ()), name="c")])
+    RegionBuilder(region).emit(Check(Complaint(text)), *region.arguments)
+    shown = print_function(Function("f", region))
+    read = parse_function(shown)
+    assert print_function(read) == shown
+    assert read.body.operations[0].op == Check(Complaint(text))

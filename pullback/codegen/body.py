@@ -6,7 +6,7 @@ from math import prod
 from typing import cast
 
 from pullback.codegen.emit_nest import copy_memory, emit_nest, load, store
-from pullback.codegen.failure import Failure
+from pullback.codegen.failure import Complained, Failure
 from pullback.codegen.index_map import IndexMap
 from pullback.codegen.kernel import Kernel
 from pullback.codegen.llvm_scalar import LlvmScalarBuilder
@@ -26,11 +26,13 @@ from pullback.codegen.places import (
     Structured,
     is_scalar,
 )  # fmt: skip
+from pullback.codegen.report import make_report, status_with_report
 from pullback.codegen.storage import Storage
-from pullback.codegen.tape import Tape, TapeMemory
+from pullback.codegen.tape import Tape, TapeMemory, layout
 from pullback.errors import CompileError
 from pullback.ir.core import Operation, Region, Value
 from pullback.ir.ops.base import Elementwise
+from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import EmptyTape
 from pullback.ir.ops.scalar import Scalar
@@ -180,6 +182,8 @@ class Body:
             if isinstance(operation.op, Elementwise):
                 operands = [self.scalar(plan, operand) for operand in item.operands]
                 self.scalars[operation.result] = operation.op.lower(s, *operands)
+            elif isinstance(operation.op, Check):
+                self.check(plan, item)
             elif isinstance(operation.op, EmptyTape):
                 self.tapes[operation.result] = Tape("0", "0", "1")
             else:
@@ -187,6 +191,32 @@ class Body:
         operations = [item.operation for item in run.items if isinstance(item, Compute)]
         if run.items:
             self.note("scalars", reads, [], max(1, len(run.items) // 2), operations)
+
+    def check(self, plan: RegionPlan, item: Compute) -> None:
+        """Leave the function unless the first operand holds, with a report of the others."""
+        f = self.f
+        condition, *shown = item.operands
+        bad, good = f.fresh_label("bad"), f.fresh_label("good")
+        f.emit(f"br i1 {self.scalar(plan, condition).text}, label %{good}, label %{bad}")
+        f.label(bad)
+        status = str(self.failing(Complained(item.operation)))
+        if shown:
+            record = layout([value.type for value in shown])
+            report = make_report(f, record.size)
+            none, some = f.fresh_label("none"), f.fresh_label("some")
+            f.emit(f"br i1 {f.let(f'icmp eq ptr {report}, null')}, label %{none}, label %{some}")
+            f.label(none)
+            f.leave(status)
+            f.label(some)
+            for value, offset in zip(shown, record.offsets, strict=True):
+                target = f.moved(report, "i8", str(offset))
+                if is_scalar(value.type):
+                    store(f, target, self.scalar(plan, value), 1)
+                else:
+                    self.materialize(plan, value, target)
+            status = status_with_report(f, report, status)
+        f.leave(status)
+        f.label(good)
 
     def pick(self, plan: RegionPlan, item: Compute) -> list[Value]:
         """dynamic_slice and gather of one element; gives what memory is read."""

@@ -2,9 +2,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from pullback.codegen.report import take_report
 from pullback.errors import ArgumentValueError, OutOfBoundsError, OutOfMemoryError, PullbackError
 from pullback.ir.core import Operation
+from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import ScatterAdd
 from pullback.ir.ops.control import For
 from pullback.ir.ops.sorting import ArgSort
@@ -18,7 +23,7 @@ class Failure:
     operation: Operation
     axis: int = 0
 
-    def error(self, number: int) -> PullbackError:
+    def error(self, number: int) -> BaseException:
         """The exception, with the user's line; `number` is the index that does not fit."""
         operation, axis = self.operation, self.axis
         dim = operation.operands[0].type.shape[axis] if operation.operands[0].type.rank else 0
@@ -47,6 +52,22 @@ class OutOfMemory(Failure):
             "there is no memory for what the derivative of this loop must keep", location=self.operation.location,
             help="give compile_grad a memory_budget, or make fewer iterations",
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Complained(Failure):
+    """A check does not hold."""
+
+    def error(self, number: int) -> BaseException:
+        """The user's exception; `number` is that of a report with what its message shows, if it shows anything."""
+        (_, *shown), op = self.operation.operands, self.operation.op
+        assert isinstance(op, Check)
+        values: list[np.ndarray[Any, Any]] = []
+        if shown:
+            if not number:
+                return OutOfMemoryError("there is no memory for the values in a message", location=self.operation.location)
+            values = take_report(number, [value.type for value in shown])
+        return op.raises.exception(values, self.operation.location)
 
 
 def _out_of_rows(index: int, size: int) -> OutOfBoundsError:

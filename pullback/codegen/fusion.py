@@ -5,6 +5,8 @@ everything of one depth before the loop nests of that depth. Elementwise operati
 space at one depth become one group; groups of equal depth never depend on each other, so no cycle can arise. View ops
 (broadcast, transpose, slice, reshape) cost nothing: they become index maps on their operand's memory. An operation
 with regions is one step; its regions are planned by themselves, what they read from outside being in memory by then.
+Checks keep their order with each other and with steps that may fail or may not end: they are of no lower depth than
+such steps before them, and such steps after them of no lower depth than they.
 """
 from __future__ import annotations
 
@@ -34,6 +36,7 @@ from pullback.codegen.places import (
 )  # fmt: skip
 from pullback.ir.core import Function, Op, Operation, Region, Value
 from pullback.ir.ops.base import Elementwise
+from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import Gather
 from pullback.ir.ops.control import Call, Control, EmptyTape, For, If, Replay, While
 from pullback.ir.ops.creation import Full, Iota
@@ -69,6 +72,10 @@ class _Planner:
         self.steps: list[Step] = []
         self.runs: dict[int, ScalarRun] = {}
         self.open: dict[tuple[int, Shape], Group] = {}
+        self.checked = 0
+        """The least depth of what may fail or not end, after the checks so far."""
+        self.latest = 0
+        """The least depth of a check, after what may fail or not end so far."""
 
     # What a finished region is
 
@@ -249,6 +256,9 @@ class _Planner:
     def in_registers(self, operation: Operation, operands: Sequence[Value]) -> None:
         """An operation in registers."""
         depth = max((self.ready(operand) for operand in operands), default=0)
+        if isinstance(operation.op, DynamicSlice | Gather):
+            depth = max(depth, self.checked)
+            self.latest = max(self.latest, depth)
         self.places[operation.result] = Register(depth)
         self.run(depth).items.append(Compute(operation, tuple(operands)))
 
@@ -309,6 +319,8 @@ class _Planner:
                 self.view(operation, Reshape(operation.result.type.dims))
             case Broadcast() | Reshape() | Slice() | Transpose():
                 self.view(operation, op)
+            case Check():
+                self.check(operation)
             case Control():
                 self.structured(operation)
             case DynamicSlice():
@@ -320,9 +332,25 @@ class _Planner:
             case _:
                 self.opaque(operation, [self.contiguous(operand) for operand in operation.operands])
 
+    def check(self, operation: Operation) -> None:
+        """A check; whatever array its message shows is written to memory."""
+        operands = tuple(operand if is_scalar(operand.type) else self.in_memory(operand) for operand in operation.operands)
+        depth = max(self.checked, self.latest, *(self.ready(operand) for operand in operands))
+        self.checked = depth
+        self.run(depth).items.append(Compute(operation, operands))
+
+    def in_order(self, depth: int, checks: bool = False) -> int:
+        """The depth of a step that may fail or not end, and which perhaps contains checks."""
+        depth = max(depth, self.checked, self.latest if checks else 0)
+        self.latest = max(self.latest, depth + 1)
+        if checks:
+            self.checked = depth + 1
+        return depth
+
     def opaque(self, operation: Operation, operands: Sequence[Value]) -> None:
         """One operation, one step."""
         depth = max((self.ready(operand) for operand in operands), default=0)
+        depth = self.in_order(depth)
         self.steps.append(Opaque(depth, operation, tuple(operands)))
         self.give(operation, depth)
 
@@ -377,6 +405,7 @@ class _Planner:
         for value in (*operands, *free):
             self.to_memory(value)
         depth = max((self.ready(value) for value in (*operands, *free)), default=0)
+        depth = self.in_order(depth, any(self.around.checks[region] for region in operation.regions))
         plans = self.regions(operation, operands)
         self.steps.append(Structured(depth, operation, operands, free, plans))
         self.give(operation, depth)

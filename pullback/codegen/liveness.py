@@ -1,4 +1,4 @@
-"""What regions read from outside: a function in, per region the free values out, and which regions push on a tape."""
+"""What regions read from outside: a function in, per region the free values out, and which push on a tape or check."""
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -11,29 +11,33 @@ from pullback.ir.ops.control import Loop
 @dataclass(frozen=True)
 class Outside:
     """Per region: `free` values, defined around it and read in it, in order of first use; `pushes`: whether it, or
-    one inside it, keeps a tape."""
+    one inside it, keeps a tape; `checks`: whether it, or one inside it, has checks."""
 
     free: Mapping[Region, tuple[Value, ...]] = field(default_factory=dict)
     pushes: Mapping[Region, bool] = field(default_factory=dict)
+    checks: Mapping[Region, bool] = field(default_factory=dict)
 
 
 def outside(region: Region) -> Outside:
     """The analysis of all regions inside a region, and of itself; recurses as deep as they nest."""
     free: dict[Region, tuple[Value, ...]] = {}
     pushes: dict[Region, bool] = {}
+    checks: dict[Region, bool] = {}
 
     def visit(each: Region) -> None:
         own = set(each.arguments)
         found: dict[Value, None] = {}
-        keeps = False
+        keeps = has_checks = False
         for operation in each.operations:
             for value in operation.operands:
                 if value not in own:
                     found[value] = None
             keeps |= isinstance(operation.op, Loop) and bool(operation.op.saved)
+            has_checks |= operation.op.effect
             for inner in operation.regions:
                 visit(inner)
                 keeps |= pushes[inner]
+                has_checks |= checks[inner]
                 for value in free[inner]:
                     if value not in own:
                         found[value] = None
@@ -43,6 +47,7 @@ def outside(region: Region) -> Outside:
                 found[value] = None
         free[each] = tuple(found)
         pushes[each] = keeps
+        checks[each] = has_checks
 
     visit(region)
-    return Outside(free, pushes)
+    return Outside(free, pushes, checks)

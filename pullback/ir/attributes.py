@@ -1,7 +1,8 @@
-"""Attributes and types in, their text out, and back: numbers, bools, dtypes, symbols, types, and tuples of such."""
+"""Attributes and types in, their text out, and back: numbers, bools, dtypes, symbols, types, complaints, and tuples of such."""
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from functools import cache, lru_cache
 from operator import index
@@ -11,6 +12,7 @@ from typing import Any, SupportsFloat, SupportsIndex, cast, get_args, get_origin
 from pullback import dtypes
 from pullback.dtypes import DType
 from pullback.errors import ParseError
+from pullback.ir.complaint import Complaint
 from pullback.ir.core import Op
 from pullback.ir.tokens import Tokens
 from pullback.ir.types import ArrayType, Dim, TapeType
@@ -63,6 +65,8 @@ def _attribute_text(value: Any) -> str:
             return str(value)
         case str():
             return value
+        case Complaint():
+            return quoted(value.text)
         case tuple():
             return "(" + ", ".join([_attribute_text(each) for each in value]) + ("," if len(value) == 1 else "") + ")"
         # NumPy's scalars count as numbers, and are written as such.
@@ -82,6 +86,9 @@ def _attribute(tokens: Tokens) -> Any:
         if text.lstrip("-").isdigit():
             return integer(tokens, text)
         return float(text)
+    if kind == "text":
+        tokens.place += 1
+        return Complaint(str(json.loads(text)))
     if kind == "word":
         tokens.place += 1
         return text == "true" if text in ("true", "false") else dtypes.BY_NAME.get(text, text)
@@ -93,6 +100,11 @@ def _attribute(tokens: Tokens) -> Any:
             tokens.expect(")")
             break
     return tuple(items)
+
+
+def quoted(text: str) -> str:
+    """A text in quotes, without braces, which end attributes."""
+    return json.dumps(text).replace("{", "\\u007b").replace("}", "\\u007d")
 
 
 def at_type(tokens: Tokens) -> bool:
@@ -157,5 +169,5 @@ def _shown(hint: Any) -> str:
     if get_origin(hint) is tuple:
         return f"a tuple of ({_shown(get_args(hint)[0])})"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a symbol", DType: "a dtype",
-             ArrayType: "a type"}  # fmt: skip
+             ArrayType: "a type", Complaint: "a text"}  # fmt: skip
     return names.get(hint, str(hint))

@@ -160,6 +160,8 @@ class Op:
     least: ClassVar[int] = 0
     regions: ClassVar[int] = 0
     """How many regions it has."""
+    effect: ClassVar[bool] = False
+    """Whether it is run for what it does (raise an exception), though it has no result that anybody could read."""
 
     def infer(self, *types: ArrayType, regions: tuple[Region, ...] = ()) -> tuple[ArrayType, ...]:
         """Result types. Raises: ShapeError or DTypeError for operands that do not fit."""

@@ -10,6 +10,7 @@ import numpy as np
 from pullback.errors import ArgumentValueError, PullbackError, UnboundError
 from pullback.ir.analysis.uses import operation_reads, own_values
 from pullback.ir.core import Array, Function, Operation, Region, Value
+from pullback.ir.ops.check import Check
 from pullback.ir.ops.control import Call, Control, EmptyTape, For, If, Loop, Replay, While
 from pullback.location import UNKNOWN
 
@@ -53,6 +54,9 @@ class _Interpreter:
         """An operation's results. Raises: what its op raises, with the user's line."""
         if isinstance(operation.op, Control):
             return self.control(operation, operands)
+        if isinstance(operation.op, Check):
+            operation.op.run(operands, operation.location)
+            return ()
         try:
             return operation.op.evaluate(*operands)
         except PullbackError as error:

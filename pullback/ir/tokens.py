@@ -12,6 +12,7 @@ _TOKEN = re.compile(
     r"""(?P<value>%[\w.]+)|(?P<attributes>\{\s*[A-Za-z_]\w*\s*=[^{}]*\})|(?P<mark>->|[(){}<>,:;=^])"""
     r"""|(?P<type>(?:bool|[iuf][0-9]+)\[[^\]\n]*\])"""
     r"""|(?P<location>loc\("(?:[^"\\\n]|\\.)*":[0-9]+:[0-9]+-[0-9]+\ "(?:[^"\\\n]|\\.)*"\))"""
+    r"""|(?P<text>"(?:[^"\\\n]|\\.)*")"""
     r"""|(?P<number>-?(?:[0-9]+\.[0-9]*(?:e[+-]?[0-9]+)?|[0-9]+e[+-]?[0-9]+|[0-9]+|inf\b|nan\b))"""
     r"""|(?P<word>[^\W\d]\w*)|(?P<symbol>@[\w.]+)|(?P<end>\Z)|(?P<bad>\S))""",
     re.VERBOSE,
@@ -28,8 +29,9 @@ class Tokens:
         for match in _TOKEN.finditer(text, start, len(text) if stop is None else stop):
             kind = str(match.lastgroup)
             self.tokens.append((kind, match[kind], match.start(kind)))
-            if kind == "bad":
-                help = '; a location is loc("file":line:column-end "function")' if match[kind] == '"' else ""
+            # A text can only be an attribute: what stands in braces, read by itself.
+            if kind == "bad" or (kind == "text" and stop is None):
+                help = '; a location is loc("file":line:column-end "function")' if match[kind][0] == '"' else ""
                 self.fail(f"this is no part of the IR{help}", match.start(kind))
 
     def fail(self, message: str, position: int | None = None) -> NoReturn:

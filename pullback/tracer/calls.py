@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.tracer import control, creation, for_statement, objects
+from pullback.tracer import control, creation, exceptions, for_statement, objects
 from pullback.tracer.builtin_functions import BUILTINS
 from pullback.tracer.effects import change, is_mutator, is_random, once
 from pullback.tracer.recursion import is_pure_recursion, remembering
@@ -75,7 +75,7 @@ REPLACED: dict[Any, Any] = {
 RUNTIME = SimpleNamespace(
     call=call, slice=slice, if_=control.if_, guard=control.guard, returned=control.returned, choose=control.choose,
     and_=control.and_, or_=control.or_, not_=control.not_, compare=control.compare, assert_=control.assert_,
-    set_globals=control.set_globals, set_nonlocals=control.set_nonlocals,
+    raising=exceptions.raising, set_globals=control.set_globals, set_nonlocals=control.set_nonlocals,
     while_=control.while_, for_=for_statement.for_, get_item=objects.get_item,
     set_item=objects.set_item, delete_item=objects.delete_item, set_attribute=objects.set_attribute,
     update=objects.update, update_item=objects.update_item, update_attribute=objects.update_attribute,

@@ -19,6 +19,7 @@ from pullback.ir.core import Value
 from pullback.location import caller
 from pullback.tracer.branches import condition_of, record_if
 from pullback.tracer.effects import reaches
+from pullback.tracer.exceptions import SideRaises, check_side, raised_here, raising
 from pullback.tracer.expressions import RETURN, VALUE
 from pullback.tracer.loops import begin_while
 from pullback.tracer.record import Outside, Recorder, current_recorder
@@ -92,7 +93,7 @@ def _content(cell: Any) -> Any:
 
 def if_(
     test: Any, then: Moved, otherwise: Moved | None, names: Sequence[str], then_exits: int, else_exits: int,
-    guarded: bool,
+    guarded: bool, else_raises: bool,
 ) -> None:  # fmt: skip
     """``if test: then() else: otherwise()``, which bind `names`.
 
@@ -102,6 +103,10 @@ def if_(
         not_guarded(guarded)
         fill = names if then_exits or else_exits else (VALUE,)
         gone = (then_exits == 2, else_exits == 2)
+        if else_raises and otherwise is not None:
+            # A side that raises comes first, for then the other one is run once.
+            branch(not_(test), Variables(names, then, otherwise), otherwise, then, fill, gone[::-1])
+            return
         branch(test, Variables(names, then, otherwise), then, otherwise, fill, gone)
     elif test:
         then()
@@ -119,41 +124,52 @@ def guard(flags: Sequence[Any], rest: Moved, names: Sequence[str]) -> None:
 
 
 def branch(
-    test: Any, variables: Variables, then: Callable[[], None], otherwise: Callable[[], None] | None,
+    test: Any, variables: Variables, then: Callable[[], None] | None, otherwise: Callable[[], None] | None,
     fill: Sequence[str], gone: tuple[bool, bool] = (False, False),
 ) -> None:  # fmt: skip
     """A branch on a traced condition: both sides are recorded.
 
+    A side that raises becomes a check, and the other one is run as if the condition were known.
     Variables of `fill` may have a value after one only. A side that is `gone` leaves the function: nobody reads what
     it has bound but for the result.
     """
     recorder = active()
     condition = condition_of(recorder, test)
     before = variables.read()
+    sides = then, otherwise
 
-    def run(side: Callable[[], None] | None, is_gone: bool) -> list[Any]:
+    def run(place: int) -> list[Any]:
         variables.write(before)
+        side = sides[place]
         if side is not None:
             try:
                 side()
-            except PullbackError:
-                raise
             except Exception as error:
+                if (raised := raised_here(recorder, error)) is not None:
+                    raise SideRaises(place, recorder.frames[-1], raised) from None
+                if isinstance(error, PullbackError):
+                    raise
                 raise ConcreteError(
                     f"a branch raises {type(error).__name__}: {error}. Both branches are traced before their condition is "
-                    "known", location=caller(), help="check arguments before the call, or results after it",
+                    "known", location=caller(), help="raise exceptions on traced conditions by a raise statement",
                 ) from error  # fmt: skip
         after = variables.read()
-        if is_gone:
+        if gone[place]:
             return [value if name in (VALUE, RETURN) else UNDEFINED
                     for name, value in zip(variables.names, after, strict=True)]  # fmt: skip
         return after
 
     shown = variables.shown()
     filled = [label for label, name in zip(shown, variables.names, strict=True) if name in fill]
-    with variables.kept():
-        after = record_if(recorder, condition, shown, lambda: run(then, gone[0]), lambda: run(otherwise, gone[1]),
-                          fill=filled, outside=variables.outside())  # fmt: skip
+    try:
+        with variables.kept():
+            after = record_if(recorder, condition, shown, lambda: run(0), lambda: run(1), fill=filled,
+                              outside=variables.outside())  # fmt: skip
+    except SideRaises as left:
+        check_side(recorder, condition, left)
+        if (other := sides[1 - left.side]) is not None:
+            other()
+        return
     for name, value in zip(variables.names, after, strict=True):
         if name == VALUE and isinstance(value, Unusable):
             value.fail()
@@ -345,14 +361,19 @@ def _truth(recorder: Recorder, value: Any) -> Any:
 # Statements of their own
 
 
-def assert_(test: Any, message: Callable[[], Any]) -> None:
+def assert_(test: Any, message: Callable[[], Any], guarded: bool) -> None:
     """``assert test, message``."""
+    if not __debug__:
+        return
+
+    def fail() -> None:
+        raise raising(lambda: AssertionError(*[text for text in [message()] if text is not None]))
+
     if is_traced(test):
-        raise ConcreteError("assert needs a number, but its condition is only known when the compiled code runs",
-                            location=caller(), help="check arguments before the call, or results after it")  # fmt: skip
-    if not test:
-        text = message()
-        raise AssertionError(*([] if text is None else [text]))
+        not_guarded(guarded)
+        branch(test, Variables(()), None, fail, ())
+    elif not test:
+        fail()
 
 
 def set_nonlocals(names: FunctionType) -> None:

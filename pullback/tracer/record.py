@@ -112,6 +112,10 @@ class Recorder(RegionBuilder):
         self.bounds: dict[Value, tuple[int, int]] = {}
         self.failures: dict[CodeType, tuple[int, str]] = {}
         self.has_regions = False
+        self.message: list[Any] | None = None
+        """What an exception's message shows, while the exception is made: see `exceptions`."""
+        self.raised: Any = None
+        """What the user's code has raised last."""
         self.remembered: dict[Any, Any] = {}
         """What pure recursive functions have given: see `recursion`."""
         self.checks = settings().boundscheck

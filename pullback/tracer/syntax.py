@@ -213,8 +213,12 @@ class Rewriter(Expressions):
                 return [new for target in statement.targets for new in self.deletion(target, statement)], []
             case ast.Assert():
                 message = statement.msg or constant(None)
-                arguments = self.visit(statement.test), self.lazy(message)
+                arguments = self.visit(statement.test), self.lazy(message), constant(context.guarded)
                 return [at(ast.Expr(self.runtime("assert_", statement.test, *arguments)), statement)], []
+            case ast.Raise(exc=ast.expr() as error) if not scopes.has_walrus(error):
+                statement.exc = self.runtime("raising", error, self.lazy(error))
+                statement.cause = statement.cause and self.visit(statement.cause)
+                return [statement], []
             case _:
                 return [self.visit(statement)], []
 
@@ -233,8 +237,9 @@ class Rewriter(Expressions):
             new.append(function)
             second = load(else_name)
         names = tuple(self.local_names(new))
+        raises = any(isinstance(each, ast.Raise) for each in node.orelse)
         call = self.runtime("if_", node.test, test, load(then_name), second, constant(names), *exits,
-                            constant(context.guarded))  # fmt: skip
+                            constant(context.guarded), constant(raises))  # fmt: skip
         return [*new, at(ast.Expr(call), node)], [*flags, *more]
 
     def loop_flags(self, node: ast.For | ast.While, context: Context) -> tuple[Context, list[ast.stmt], list[str]]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.errors import ArgumentError, ConcreteError, TraceError
+from pullback.ir.complaint import mark
 from pullback.ir.core import Value
 from pullback.ir.types import ArrayType
 from pullback.location import caller
@@ -118,10 +119,21 @@ class Traced:
         return self.shape[0]
 
     def __repr__(self) -> str:
-        return f"Traced({self.type})"
+        return self._shown("r", "") or f"Traced({self.type})"
+
+    def __str__(self) -> str:
+        return self._shown("s", "") or repr(self)
 
     def __format__(self, specification: str) -> str:
-        return repr(self)
+        return self._shown("", specification) or repr(self)
+
+    def _shown(self, conversion: str, specification: str) -> str:
+        """Where an exception is being made whose message shows this, the mark that stands for it there."""
+        recorder = current_recorder()
+        if recorder is None or recorder.message is None or recorder is not self.recorder:
+            return ""
+        recorder.message.append((self, conversion, specification))
+        return mark(len(recorder.message) - 1)
 
     # What cannot be traced
 

@@ -15,7 +15,7 @@ from pullback.ir.core import Operation
 from pullback.ir.ops.reduction import ArgExtreme, ArgMax
 from pullback.ir.ops.scalar import Compare, Scalar
 
-STATUS_BITS = 24
+STATUS_BITS = 20
 """A failing kernel returns the offending index above these bits and its failure number, at least 1, in them."""
 
 

@@ -86,6 +86,8 @@ class Liveness:
         self.parts: dict[Operation, LoopParts] = {}
         self.taken_off: dict[Operation, list[tuple[Value, list[Value]]]] = {}
         self.running: dict[Operation, None] = {}
+        self.effects: dict[Operation, None] = {}
+        """Operations that are run for what they do, and those around them."""
         self.shapes: dict[Value, Shape] = {}
         self._regions: dict[Value, tuple[Operation, int]] = {}
         self._carried: dict[Value, tuple[Operation, int]] = {}
@@ -101,6 +103,7 @@ class Liveness:
             if value not in self._inside or value in region.yields:
                 self._need(shape.final().pin())
         self._need(region.yields)
+        self._keep_effects(region)
         self._mark()
         while self._count_records():
             self._mark()
@@ -153,6 +156,25 @@ class Liveness:
                 self._read[value] = tape, place
                 if cell.shape is not None:
                     cell.shape.final().join(self.shape(value))
+
+    def _keep_effects(self, region: Region) -> None:
+        """Operations that are run for what they do are needed, and so are those whose regions they are in."""
+        around: dict[Operation, Operation] = {}
+        found = []
+        for operation in walk(region):
+            around.update((each, operation) for inner in operation.regions for each in inner.operations)
+            if operation.op.effect:
+                found.append(operation)
+        for operation in found:
+            self._need(operation.operands)
+            self.effects[operation] = None
+            while (outer := around.get(operation)) is not None and outer not in self.effects:
+                operation = outer
+                self.effects[operation] = None
+                if operation in self.parts:
+                    self._run(operation, None)
+                elif isinstance(operation.op, If):
+                    self._need(operation.operands[:1])
 
     def _need(self, values: Iterable[Value]) -> None:
         for value in values:

@@ -1,6 +1,7 @@
 """Every op family; importing this package fills the registry."""
 from pullback.ir.ops import (
     arithmetic,
+    check,
     composed,
     contraction,
     control,
@@ -14,6 +15,6 @@ from pullback.ir.ops import (
 )
 
 __all__ = [
-    "arithmetic", "composed", "contraction", "control", "creation", "elementary", "logic", "reduction", "shape",
+    "arithmetic", "check", "composed", "contraction", "control", "creation", "elementary", "logic", "reduction", "shape",
     "sorting", "window",
 ]  # fmt: skip

@@ -5,8 +5,10 @@ from pullback.dtypes import boolean
 from pullback.ir.analysis.uses import reads, substitute
 from pullback.ir.core import Function, Operation, RegionBuilder, Value
 from pullback.ir.loop_parts import take_apart
+from pullback.ir.ops.check import Check
 from pullback.ir.ops.control import Call, Checkpoint, EmptyTape, For, If, Replay, While
 from pullback.ir.ops.creation import Full
+from pullback.ir.ops.logic import LogicalNot
 from pullback.ir.rewrite import Rewriter, Rules, rewrite
 from pullback.ir.types import TapeType
 
@@ -125,13 +127,40 @@ def loop_of_no_trips(operation: Operation, rewriter: Rewriter) -> Replacement | 
     return (*parts.initial, *empty)
 
 
+def side_that_only_checks(operation: Operation, rewriter: Rewriter) -> Replacement | None:
+    """An if of which one side does nothing but fail, and the other one nothing, is a check of its condition."""
+    if operation.results or len(operation.operands) > 1:
+        return None
+    busy = [place for place, region in enumerate(operation.regions) if region.operations]
+    if len(busy) != 1:
+        return None
+    *constants, check = operation.regions[busy[0]].operations
+    if not isinstance(check.op, Check) or not all(isinstance(each.op, Full) for each in constants):
+        return None
+    never = _constant(check.operands[0])
+    made = {result for each in constants for result in each.results}
+    if never is None or never.value or any(operand in made for operand in check.operands[1:]):
+        return None
+    (condition,) = operation.operands
+    holds = condition if busy[0] else rewriter.value(LogicalNot(), condition)
+    rewriter.emit(check.op, holds, *check.operands[1:])
+    return ()
+
+
+def check_that_holds(operation: Operation, rewriter: Rewriter) -> Replacement | None:
+    """A check of a constant that is true does nothing."""
+    condition = _constant(operation.operands[0])
+    return () if condition is not None and condition.value else None
+
+
 def _constant(value: Value) -> Full | None:
     owner = value.owner
     return owner.op if owner is not None and isinstance(owner.op, Full) else None
 
 
 RULES: Rules = {
-    If: (decided_if, closed_over_operands, same_in_both_branches, known_condition),
+    Check: (check_that_holds,),
+    If: (decided_if, closed_over_operands, same_in_both_branches, known_condition, side_that_only_checks),
     Call: (closed_over_operands, empty_call),
     Checkpoint: (closed_over_operands, empty_call),
     For: (loop_of_no_trips, unchanged_in_loop),

@@ -59,11 +59,11 @@ def prune(region: Region) -> bool:
 
 
 def _sweep_flat(region: Region) -> bool:
-    """`prune` where there are no regions inside: an operation lives if a result is used."""
+    """`prune` where there are no regions inside: an operation lives if a result is used, or for what it does."""
     used: set[Value] = set(region.yields)
     kept: list[Operation] = []
     for operation in reversed(region.operations):
-        if any(result in used for result in operation.results):
+        if operation.op.effect or any(result in used for result in operation.results):
             used.update(operation.operands)
             kept.append(operation)
     changed = len(kept) < len(region.operations)
@@ -72,7 +72,9 @@ def _sweep_flat(region: Region) -> bool:
 
 
 def _is_live(operation: Operation, liveness: Liveness) -> bool:
-    return operation in liveness.running or any(result in liveness.live for result in operation.results)
+    if operation in liveness.running or operation in liveness.effects:
+        return True
+    return any(result in liveness.live for result in operation.results)
 
 
 def _trim_loop(operation: Operation, liveness: Liveness) -> bool:

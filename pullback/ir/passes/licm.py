@@ -4,6 +4,7 @@ from __future__ import annotations
 from pullback.ir.analysis.cost import is_view
 from pullback.ir.analysis.uses import operation_reads
 from pullback.ir.core import Function, Operation, Region, Value, walk
+from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import Gather, ScatterAdd
 from pullback.ir.ops.control import For, Loop, While
 from pullback.ir.ops.creation import Full
@@ -77,7 +78,7 @@ def _may_fail(operation: Operation) -> bool:
         case For():
             step = operation.operands[2].owner
             return step is None or not isinstance(step.op, Full) or step.op.value == 0
-        case Gather() | ScatterAdd() | While():
+        case Gather() | ScatterAdd() | While() | Check():
             return True
         case _:
             return False
