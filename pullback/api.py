@@ -4,6 +4,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
@@ -27,6 +28,17 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 Argnums = int | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `compile_grad` is told of the code to make: bytes that gradients may keep, and whether indices are tested."""
+
+    memory_budget: int | None = None
+    boundscheck: bool | None = None
+
+
+DEFAULT = Options()
 
 
 def _recorder(values: Any) -> Recorder:
@@ -59,7 +71,7 @@ class _Derivative:
 def _traced_value_and_grad(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
     fun, argnums, args, kwargs = f._to_trace(args, kwargs)
     return transforms.value_and_grad(
-        _recorder((args, kwargs)), fun, argnums, f.has_aux, args, kwargs, f.memory_budget
+        _recorder((args, kwargs)), fun, argnums, f.has_aux, args, kwargs, f.options.memory_budget
     )
 
 
@@ -116,7 +128,7 @@ def _traced_jvp(f: CompiledFunction[..., Any], primals: tuple[Any, ...], tangent
 
 def _traced_pullback(f: CompiledFunction[..., Any], primals: tuple[Any, ...], cotangents: Any) -> Any:
     return transforms.pull(
-        _recorder((primals, cotangents)), f.__wrapped__, tuple(primals), cotangents, f.memory_budget
+        _recorder((primals, cotangents)), f.__wrapped__, tuple(primals), cotangents, f.options.memory_budget
     )[1]
 
 
@@ -135,12 +147,12 @@ class CompiledFunction(Generic[P, R]):
 
     def __init__(
         self, fun: Callable[P, R], argnums: Argnums, argnames: tuple[str, ...], has_aux: bool, static: Static,
-        memory_budget: int | None = None,
+        options: Options = DEFAULT,
     ) -> None:  # fmt: skip
         functools.update_wrapper(self, fun)
         self.__wrapped__ = fun
         self.has_aux = has_aux
-        self.memory_budget = memory_budget
+        self.options = options
         self._signature = _signature(fun)
         self._static = static
         self._chosen = argnums
@@ -164,7 +176,7 @@ class CompiledFunction(Generic[P, R]):
                 return known
         bound: CompiledFunction[..., Any] = CompiledFunction(
             functools.partial(self.__wrapped__, instance), self._chosen, self._argnames, self.has_aux, self._static,
-            self.memory_budget,
+            self.options,
         )  # fmt: skip
         bound.__name__ = transforms.name_of(self)
         if isinstance(attributes, dict):
@@ -186,7 +198,9 @@ class CompiledFunction(Generic[P, R]):
             def publish(entry: Callable[..., Any]) -> None:
                 attributes[name] = entry
 
-            known = self._dispatchers[name] = Dispatcher(fun, shown, self.__doc__ or "", publish=publish)
+            known = self._dispatchers[name] = Dispatcher(
+                fun, shown, self.__doc__ or "", publish=publish, boundscheck=self.options.boundscheck
+            )
             if name in _BY_ARGNUMS:
                 known.static, known.signature = self._static, self._signature
                 known.filled = 0 if name == "_entry" else 1 + max(_as_tuple(self._argnums), default=-1)
@@ -260,7 +274,7 @@ class CompiledFunction(Generic[P, R]):
     def differentiated_by(self, *argnums: int) -> CompiledFunction[P, R]:
         """The same function with other arguments to differentiate by; code is made anew."""
         chosen = argnums[0] if len(argnums) == 1 else argnums
-        return CompiledFunction(self.__wrapped__, chosen, (), self.has_aux, self._static, self.memory_budget)
+        return CompiledFunction(self.__wrapped__, chosen, (), self.has_aux, self._static, self.options)
 
     def lower(self, *args: Any, **kwargs: Any) -> Lowered:
         """Every stage of compilation for arguments like these, as text: see `Lowered`. Nothing is run."""
@@ -314,18 +328,19 @@ def _signature(fun: Callable[..., Any]) -> inspect.Signature | None:
 def compile_grad(
     fun: Callable[P, R], *, argnums: int | Sequence[int] = 0, argnames: str | Sequence[str] | None = None,
     has_aux: bool = False, static_argnums: int | Sequence[int] = (), static_argnames: str | Sequence[str] = (),
-    memory_budget: int | str | None = None,
+    memory_budget: int | str | None = None, boundscheck: bool | None = None,
 ) -> CompiledFunction[P, R]: ...  # fmt: skip
 @overload
 def compile_grad(
     fun: None = None, *, argnums: int | Sequence[int] = 0, argnames: str | Sequence[str] | None = None,
     has_aux: bool = False, static_argnums: int | Sequence[int] = (), static_argnames: str | Sequence[str] = (),
-    memory_budget: int | str | None = None,
+    memory_budget: int | str | None = None, boundscheck: bool | None = None,
 ) -> Callable[[Callable[P, R]], CompiledFunction[P, R]]: ...  # fmt: skip
 def compile_grad(
     fun: Callable[..., Any] | None = None, *, argnums: int | Sequence[int] = 0,
     argnames: str | Sequence[str] | None = None, has_aux: bool = False, static_argnums: int | Sequence[int] = (),
     static_argnames: str | Sequence[str] = (), memory_budget: int | str | None = None,
+    boundscheck: bool | None = None,
 ) -> Any:  # fmt: skip
     """Compile a function of NumPy arrays and its derivatives.
 
@@ -338,12 +353,15 @@ def compile_grad(
     Gradients through loops keep values of each iteration. With `memory_budget`, in bytes or as text (``"64MB"``), loops
     that would keep more run in segments: the gradient keeps the state at their starts and runs them again.
 
+    With ``boundscheck=False`` native code does not test computed indices of elements and slices: one out of range is
+    undefined behaviour. By default `config` says whether it does.
+
     Raises: ArgumentError if `fun` is no function, or has not the arguments that are named.
     """
     if fun is None:
         return functools.partial(
             compile_grad, argnums=argnums, argnames=argnames, has_aux=has_aux, static_argnums=static_argnums,
-            static_argnames=static_argnames, memory_budget=memory_budget,
+            static_argnames=static_argnames, memory_budget=memory_budget, boundscheck=boundscheck,
         )  # fmt: skip
     if not callable(fun):
         raise ArgumentError(f"compile_grad takes a function, not a {type(fun).__name__}", location=caller())
@@ -351,7 +369,7 @@ def compile_grad(
     static = Static(numbers, _names(static_argnames))
     wanted = argnums if isinstance(argnums, int) else tuple(argnums)
     budget = None if memory_budget is None else byte_count(memory_budget)
-    return CompiledFunction(fun, wanted, _names(argnames), has_aux, static, budget)
+    return CompiledFunction(fun, wanted, _names(argnames), has_aux, static, Options(budget, boundscheck))
 
 
 def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -364,7 +382,7 @@ def _compiled(fun: Callable[..., Any], argnums: Argnums | None = None, has_aux: 
         return compile_grad(fun, argnums=0 if argnums is None else argnums, has_aux=has_aux)
     if argnums is None:
         return fun
-    return CompiledFunction(fun.__wrapped__, argnums, (), has_aux, fun._static, fun.memory_budget)
+    return CompiledFunction(fun.__wrapped__, argnums, (), has_aux, fun._static, fun.options)
 
 
 def grad(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.config import log, settings
-from pullback.errors import ArgumentError
+from pullback.config import config, log, settings
+from pullback.errors import ArgumentError, ArgumentValueError
 from pullback.location import caller
 from pullback.runtime.abi import ArgumentKind, ArgumentSpec, ResultTree
 from pullback.tracer.calls import traceable
@@ -45,10 +45,35 @@ class Specialization:
     def call(self, values: Sequence[Any]) -> Any:
         """Run on leaves of these types, whatever their memory layout."""
         ready = [_ready(value, leaf) for value, leaf in zip(values, self.trace.leaves, strict=True)]
+        if self.trace.written:
+            return self.change(values, ready)
         results = self.entry(*ready)
         if self.is_direct:
             return results
         return unflatten(self.output, results)
+
+    def change(self, values: Sequence[Any], ready: Sequence[Any]) -> Any:
+        """Run a function that changes arguments. Raises: ArgumentValueError for one that must not, or cannot, change."""
+        written = self.trace.written
+        for number in written:
+            self.check_changeable(number, values)
+        results = self.entry(*ready)
+        count = self.output.leaves
+        for number, result in zip(written, results[count:], strict=True):
+            np.copyto(values[number], result)
+        return unflatten(self.output, results[:count])
+
+    def check_changeable(self, number: int, values: Sequence[Any]) -> None:
+        name = self.trace.function.parameters[number].name
+        array = values[number]
+        if not isinstance(array, np.ndarray) or not array.flags.writeable:
+            raise ArgumentValueError(f"assignment destination is read-only: the function changes {name}", location=caller(),
+                                     help=f"pass {name}.copy()")  # fmt: skip
+        for other, value in enumerate(values):
+            if other != number and isinstance(value, np.ndarray) and np.may_share_memory(array, value):
+                name_there = self.trace.function.parameters[other].name
+                raise ArgumentValueError(f"the function changes {name}, which shares memory with {name_there}",
+                                         location=caller(), help=f"pass {name_there}.copy()")  # fmt: skip
 
 
 def _ready(value: Any, leaf: Leaf) -> Any:
@@ -121,6 +146,8 @@ class Dispatcher:
     filled: int = 0
     """Leading parameters whose defaults are traced; other defaults stay what they are in Python."""
     publish: Callable[[Callable[..., Any]], None] | None = None
+    boundscheck: bool | None = None
+    """Whether native code tests computed indices; None leaves it to the settings."""
     specializations: dict[Any, Specialization] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
     traces: dict[Any, Trace] = field(default_factory=dict)
@@ -152,7 +179,7 @@ class Dispatcher:
         if any(isinstance(value, IsTensor) for value in values):
             return self.of_tensors(values, structure, static)
         leaves = tuple(leaves_of(values, lambda: self.labels(structure, static)))
-        key = (structure, leaves, _typed(static), settings().opt, settings().boundscheck)
+        key = (structure, leaves, _typed(static), settings().opt, self.tests_bounds())
         known = self.specializations.get(key)
         if known is None:
             known = self.specializations[key] = self.specialize(leaves, structure, args, kwargs, static)
@@ -181,7 +208,7 @@ class Dispatcher:
         key = (structure, leaves, _typed(static))
         made = self.traces.get(key)
         if made is None:
-            made = self.traces[key] = self.trace(leaves, structure, static)
+            made = self.traces[key] = self.trace(leaves, structure, static, writes=False)
         return record_trace(made, f"{self.name}Backward", values)
 
     def labels(self, structure: Structure, static: Any) -> list[str]:
@@ -229,10 +256,14 @@ class Dispatcher:
                 ) from None  # fmt: skip
         return dynamic, dynamic_kwargs, static
 
-    def trace(self, leaves: Sequence[Leaf], structure: Structure, static: Any) -> Trace:
+    def trace(self, leaves: Sequence[Leaf], structure: Structure, static: Any, writes: bool = True) -> Trace:
         """Trace for argument leaves; parameters are named as the function names them."""
         names = leaf_names(() if self.signature is None or static else tuple(self.signature.parameters), structure)
-        return trace(with_static(self.fun, static), leaves, structure, name=self.name, names=names)
+        with config(boundscheck=self.tests_bounds()):
+            return trace(with_static(self.fun, static), leaves, structure, name=self.name, names=names, writes=writes)
+
+    def tests_bounds(self) -> bool:
+        return settings().boundscheck if self.boundscheck is None else self.boundscheck
 
     def trace_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Trace:
         """The trace for arguments like these; nothing is compiled or kept."""
@@ -257,7 +288,7 @@ class Dispatcher:
         executable = compile_function(traced.function, call)
         miss = partial(self.again, static) if static else self.miss
         entry = native_entry(executable, call, miss, self.name, self.doc)
-        direct = _result_tree(traced.output) is not None
+        direct = not traced.written and _result_tree(traced.output) is not None
         seconds = time.perf_counter() - started
         log("trace", "%s: %d operations in %.1f ms", self.name, len(traced.function.body.operations), 1e3 * seconds)
         return Specialization(traced, executable, entry, traced.output, direct, seconds)
@@ -280,7 +311,7 @@ def call_spec(traced: Trace) -> CallSpec:
     from pullback.compiler import CallSpec
 
     types = traced.function.result_types
-    tree = _result_tree(traced.output)
+    tree = None if traced.written else _result_tree(traced.output)
     arguments = tuple(ArgumentSpec(_KINDS[leaf.kind], leaf.type.dtype, leaf.type.shape) for leaf in traced.leaves)
     scalars = tuple(not kind.dims for kind in types)
     return CallSpec(arguments, scalars, tuple(range(len(types))) if tree is None else tree)

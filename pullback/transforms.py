@@ -75,14 +75,16 @@ class Call:
         return results[0] if isinstance(argnums, int) else tuple(results)
 
 
-def call(recorder: Recorder, fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-    """Trace `fun` for arguments of the trace at hand."""
+def call(
+    recorder: Recorder, fun: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, writes: bool = False
+) -> Call:
+    """Trace `fun` for arguments of the trace at hand, which it may change if it `writes`."""
     values, structure = flatten((args, kwargs))
     leaves = leaves_of(values, lambda: paths(structure, "args"))
     code = getattr(fun, "__code__", None)
     bound = int(hasattr(fun, "__self__"))
     names = leaf_names(() if code is None else code.co_varnames[bound : code.co_argcount], structure)
-    made = trace(fun, leaves, structure, name=name_of(fun), names=names, outer=recorder)
+    made = trace(fun, leaves, structure, name=name_of(fun), names=names, outer=recorder, writes=writes)
     return Call(recorder, made, values, structure)
 
 
@@ -109,10 +111,10 @@ def value_and_grad(
 
     Raises: DerivativeError for a value that is no float scalar.
     """
-    made = call(recorder, fun, args, kwargs)
+    made = call(recorder, fun, args, kwargs, writes=True)
     positions = made.positions(argnums)
     value, aux = split_output(made.trace, has_aux)
-    types = made.trace.function.result_types
+    types = made.trace.result_types
     if value != LEAF or types[0].dims or not types[0].dtype.is_float:
         shown = ", ".join(str(kind) for kind in types[: value.leaves]) or "nothing"
         raise DerivativeError(
@@ -122,6 +124,8 @@ def value_and_grad(
     derived = adjoint(_bounded(made, positions, budget), positions, seeded=[0])
     results: list[Any] = list(call_inline(recorder, derived, made.trace, made.values))
     count = len(types)
+    for number in made.trace.written:
+        np.copyto(made.values[number], results.pop(count))
     primal = results[0] if aux is None else (results[0], unflatten(aux, results[1:count]))
     return primal, made.nested(argnums, results[count:])
 

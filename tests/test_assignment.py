@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from traced import agree, run, traced
 
+import pullback as pb
 from pullback.config import config
 from pullback.errors import DTypeError, OutOfBoundsError, ShapeError, TraceError
 from pullback.ir.core import walk
@@ -562,3 +563,19 @@ def test_what_does_not_fit(fun: Any, error: type[Exception], text: str) -> None:
         traced(fun, X, 2)
     assert text in str(raised.value)
     assert "test_assignment.py" in str(raised.value)
+
+
+def test_boundscheck_of_one_function() -> None:
+    def f(x: Any, i: Any) -> Any:
+        return x[i] * 2
+
+    x = np.arange(8.0)
+    checked, unchecked = pb.compile_grad(f), pb.compile_grad(f, boundscheck=False)
+    assert checked(x, 3) == unchecked(x, 3) == 6.0
+    np.testing.assert_array_equal(unchecked.grad(x, 3), checked.grad(x, 3))
+    with pytest.raises(IndexError, match="index 5 is out of bounds"):
+        checked(x[:4], 5)
+    bodies = [each.lower(x, 3).llvm.split("@body(")[1].split("\n}")[0] for each in (checked, unchecked)]
+    assert "outside" in bodies[0] and "outside" not in bodies[1]
+    with config(boundscheck=False), pytest.raises(IndexError):
+        pb.compile_grad(f, boundscheck=True)(x, 9)

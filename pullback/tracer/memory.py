@@ -126,9 +126,10 @@ class ReadOnly:
 
 
 def argument(value: Value, name: str) -> ReadOnly:
-    """An argument: its caller's array, which is not written."""
-    return ReadOnly(value, f"assigning into {name} would change the caller's array, and compiled functions leave their "
-                    "arguments as they are", f"make a copy of it first: {name} = {name}.copy()")  # fmt: skip
+    """An argument of a function that is run for a result alone: its caller's array, which is not written."""
+    return ReadOnly(value, f"assigning into {name} would change the caller's array: a compiled function may do so, and its "
+                    "grad and value_and_grad, but nothing else that calls it",
+                    f"make a copy of it first: {name} = {name}.copy()")  # fmt: skip
 
 
 def outside_array(value: Value) -> ReadOnly:

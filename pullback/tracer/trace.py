@@ -11,6 +11,7 @@ from pullback.errors import ArgumentError, TraceError
 from pullback.ir.clone import inline
 from pullback.ir.core import Function, Region, RegionBuilder, Value
 from pullback.ir.ops.control import Checkpoint
+from pullback.ir.types import ArrayType
 from pullback.location import caller
 from pullback.tracer.calls import traceable
 from pullback.tracer.leaf import Leaf, LeafKind, leaf_of
@@ -25,13 +26,20 @@ from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
 class Trace:
     """A traced function. Its parameters are the argument leaves, then `lifted` values of the traces around.
 
-    `output` is how results nest; `auxiliary` how those of the second result do, where a function has one.
+    `output` is how results nest. `written` are the numbers of the leaves whose arrays the function changes; what these
+    hold at its end are the last results of `function`, and no part of `output`.
     """
 
     function: Function
     leaves: tuple[Leaf, ...]
     lifted: tuple[Traced, ...]
     output: Structure
+    written: tuple[int, ...] = ()
+
+    @property
+    def result_types(self) -> tuple[ArrayType, ...]:
+        """Types of what the function returns."""
+        return self.function.result_types[: self.output.leaves]
 
 
 def leaf_names(parameters: Sequence[str], structure: Structure) -> list[str]:
@@ -50,8 +58,11 @@ def trace(
     name: str,
     names: Sequence[str] = (),
     outer: Recorder | None = None,
+    writes: bool = False,
 ) -> Trace:
     """Run `fun` once on traced arguments; `structure` is that of ``(args, kwargs)``.
+
+    With `writes` it may assign into its arguments.
 
     Raises: TraceError with the user's line for what cannot be traced.
     """
@@ -64,16 +75,21 @@ def trace(
         for value, leaf in zip(parameters, leaves, strict=True)
     ]
     for array in traced:
-        if array.own is not None and array.type.rank:
+        if not writes and array.own is not None and array.type.rank:
             array.state = (None, argument(array.own, array.own.name))
     args, kwargs = unflatten(structure, traced)
     with recording(recorder):
         result = traceable(fun)(*args, **kwargs)
         results, output = flatten(result)
         yields = [_result(recorder, value, path) for value, path in zip(results, paths(output, "result"), strict=True)]
+        written = [
+            number for number, (array, value) in enumerate(zip(traced, parameters, strict=True))
+            if array.memory is not None or array.own is not value
+        ] if writes else []  # fmt: skip
+        yields += [traced[number].value for number in written]
         function, lifted = recorder.finish(name, parameters, yields)
     around = tuple(TracedArray(value, outer) for value in lifted) if outer is not None else ()
-    return Trace(function, tuple(leaves), around, output)
+    return Trace(function, tuple(leaves), around, output, tuple(written))
 
 
 def _result(recorder: Recorder, value: Any, path: str) -> Value:
