@@ -20,6 +20,7 @@ from pullback.codegen.liveness import outside
 from pullback.codegen.llvm_text import ModuleText
 from pullback.codegen.lower.selection import STATUS_BITS
 from pullback.codegen.nest import build_all
+from pullback.codegen.parts import long_run
 from pullback.codegen.places import RegionPlan, is_scalar
 from pullback.codegen.storage import plan_storage
 from pullback.codegen.tape import TapeMemory
@@ -74,14 +75,14 @@ def build_program(function: Function, *, annotated: bool = False) -> Program:
         module.define_global(name, "external global i8")
     f = module.function(BODY, "i64", ("ptr %arguments", "ptr %results", "ptr %arena"), linkage="")
     body = Body(f, storage, nests, pushes)
-    body.structured = structured
+    body.structured, body.long_run = structured, long_run
     _emit_body(body, plan, function)
     if len(body.failures) >= 1 << STATUS_BITS:
         raise CompileError(f"the function can fail in {len(body.failures)} places, which is more than are told apart")
     if any(isinstance(operation.op, Matmul) for operation in walk(function.body)):
         symbols |= blas_symbols()
     tape_bytes = 0 if body.memory is None else body.memory.forecast.peak
-    return Program(module, body.kernels, storage.arena_bytes, tape_bytes, body.failures, captured, symbols, body.cost)
+    return Program(module, body.kernels, body.arena_bytes, tape_bytes, body.failures, captured, symbols, body.cost)
 
 
 def _captured(function: Function) -> list[np.ndarray[Any, Any]]:
