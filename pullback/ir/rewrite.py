@@ -30,7 +30,8 @@ def rewrite(function: Function, rules: Rules) -> bool:
     """Apply rules until none matches; whether any did.
 
     Each sweep walks the operations once, resolving operands and offering every operation, also those that rules
-    emitted, to the rules of its op. Raises: VerifyError when rules do not come to an end.
+    emitted, to the rules of its op. Rules look at an operation, its regions and what it is computed from; so one sweep
+    does for a function without regions. Raises: VerifyError when rules do not come to an end.
     """
     changed = False
     fuel = [FUEL_PER_OPERATION * sum(1 for _ in walk(function.body)) + 10_000]
@@ -38,6 +39,8 @@ def rewrite(function: Function, rules: Rules) -> bool:
         if not _sweep_region(function.body, rules, {}, fuel):
             return changed
         changed = True
+        if not any(operation.regions for operation in function.body.operations):
+            break
     return changed
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import cache
 
 from pullback.config import log, settings
@@ -34,12 +35,16 @@ MAX_ROUNDS = 4
 def simplify(function: Function) -> bool:
     """Run the passes until none changes anything; whether any did. Verifies after each under ``verify``."""
     changed = False
+    done: set[Callable[[Function], bool]] = set()  # what has run since the last change, or made it
     for _ in range(MAX_ROUNDS):
         again = False
         for run in PASSES:
+            if run in done:
+                continue
             started = time.perf_counter()
             did = run(function)
             again |= did
+            done = {run} if did else {*done, run}
             log("passes", "%s: %s in %.2f ms", run.__name__, "changed" if did else "same",
                 1e3 * (time.perf_counter() - started))  # fmt: skip
             if settings().verify:
