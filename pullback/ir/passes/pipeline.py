@@ -7,18 +7,19 @@ from functools import cache
 
 from pullback.config import log, settings
 from pullback.ir.core import Function
+from pullback.ir.ops.creation import Full
 from pullback.ir.passes import algebra, canonicalize, fold, windows
 from pullback.ir.passes.control import control
 from pullback.ir.passes.cse import cse
 from pullback.ir.passes.dce import dce
 from pullback.ir.passes.licm import licm
-from pullback.ir.rewrite import Rules, rewrite
+from pullback.ir.rewrite import Rules, Sources, rewrite
 from pullback.ir.verify import verify
 
 
 def local(function: Function) -> bool:
     """The rules of canonicalize, fold, algebra and windows together, in one walk."""
-    return rewrite(function, _local_rules())
+    return rewrite(function, _local_rules(), _local_sources())
 
 
 @cache
@@ -26,6 +27,13 @@ def _local_rules() -> Rules:
     families = (canonicalize.RULES, fold.rules(), algebra.RULES, windows.RULES)
     ops = {op for family in families for op in family}
     return {op: tuple([rule for family in families for rule in family.get(op, ())]) for op in ops}
+
+
+@cache
+def _local_sources() -> Sources:
+    """Constants for the ops that all is known of when none of their operands is one, and what `algebra` adds."""
+    folded = {op: frozenset((Full,)) for op, rules in _local_rules().items() if rules == (fold.fold_constant,)}
+    return {**folded, **algebra.SOURCES}
 
 
 PASSES = (dce, control, local, licm, cse, dce)
