@@ -20,8 +20,8 @@ from pullback.ir.ops.scalar import Scalar
 PART = 150
 """Items of a part."""
 _SLOT_BYTES = 8
-_PLAIN_LINES = 3
-"""Lines of LLVM for an item, addresses, loads and stores included, up to which nothing is won by its optimizations."""
+_PLAIN_LINES = 1.5
+"""Lines of LLVM for the arithmetic of an item, on average, up to which a part wins nothing by LLVM's optimizations."""
 
 Item = Compute | Load
 
@@ -110,6 +110,7 @@ class _LongRun:
         f = body.f.module.function(name, "void", parameters, attributes=" noinline")
         s = LlvmScalarBuilder(f, 1)
         local: dict[Value, Scalar] = {}
+        lines = 0
         for item in piece:
             if isinstance(item, Load):
                 value, dtype = item.value, item.value.type.dtype
@@ -119,15 +120,18 @@ class _LongRun:
                 f.source(item.operation.location)
                 value, op = item.operation.result, item.operation.op
                 assert isinstance(op, Elementwise)
-                found = op.lower(s, *[self.read(f, local, plan.resolve(operand)) for operand in item.operands])
+                operands = [self.read(f, local, plan.resolve(operand)) for operand in item.operands]
+                before = len(f.lines)
+                found = op.lower(s, *operands)
+                lines += len(f.lines) - before
             local[value] = found
             if self.last.get(value, number) > number:
                 self.save(f, "%slots", value, found)
-        if len(f.lines) <= _PLAIN_LINES * len(piece):
+        if lines <= _PLAIN_LINES * len(piece):
             f.header += " optnone"
         f.emit("ret void")
-        operands = (("ptr", body.spill), *(("ptr", text) for text in pointers))
-        body.f.call(name, "void", operands, declare=False)
+        passed = (("ptr", body.spill), *(("ptr", text) for text in pointers))
+        body.f.call(name, "void", passed, declare=False)
         body.note_scalars(plan, piece, name)
 
     def read(self, f: FunctionText, local: dict[Value, Scalar], value: Value) -> Scalar:
