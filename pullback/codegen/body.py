@@ -35,7 +35,7 @@ from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import EmptyTape
-from pullback.ir.ops.scalar import Scalar
+from pullback.ir.ops.scalar import Elementary, Scalar
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
 from pullback.ir.types import TapeType
 
@@ -76,6 +76,7 @@ class Body:
         self.cost = 0
         self.weight = 1
         self.stack = 0
+        self.shared: frozenset[Elementary] = frozenset()
         self.spilled_bytes = 0
         self._spill = ""
         self.memory: TapeMemory | None = None
@@ -180,7 +181,7 @@ class Body:
     def scalar_items(self, plan: RegionPlan, items: Sequence[Compute | Load]) -> None:
         """Operations in registers, here."""
         f = self.f
-        s = LlvmScalarBuilder(f, 1)
+        s = LlvmScalarBuilder(f, 1, self.shared)
         for item in items:
             if isinstance(item, Load):
                 dtype = item.value.type.dtype

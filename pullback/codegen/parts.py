@@ -108,7 +108,7 @@ class _LongRun:
         name = f"part{len(body.kernels)}"
         parameters = ("ptr noalias %slots", *(f"ptr {parameter}" for parameter in pointers.values()))
         f = body.f.module.function(name, "void", parameters, attributes=" noinline")
-        s = LlvmScalarBuilder(f, 1)
+        s = LlvmScalarBuilder(f, 1, body.shared)
         local: dict[Value, Scalar] = {}
         lines = 0
         for item in piece:
