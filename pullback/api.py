@@ -295,7 +295,7 @@ class CompiledFunction(Generic[P, R]):
         return explain(self._dispatchers)
 
     def memory(self) -> dict[str, int]:
-        """Bytes of temporary memory per compiled form: see `inspection.memory`."""
+        """Bytes that a call of each compiled form allocates at its peak: see `inspection.memory`."""
         return memory(self._dispatchers)
 
     def __repr__(self) -> str:

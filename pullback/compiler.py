@@ -12,6 +12,7 @@ from pullback.codegen.entry import ENTRY, emit_entry
 from pullback.codegen.jit import NativeCode, link_module
 from pullback.codegen.program import BODY, Program, build_program
 from pullback.config import settings
+from pullback.ir.analysis.cost import size_in_bytes
 from pullback.ir.clone import copy_function
 from pullback.ir.core import Function
 from pullback.ir.passes.pipeline import simplify
@@ -38,6 +39,11 @@ class Executable:
     def release_gil(self) -> bool:
         """Whether a run is long enough to let other threads in."""
         return self.program.cost > settings().release_gil_above
+
+    @property
+    def memory_bytes(self) -> int:
+        """What a call allocates at most: its results, temporaries, and what loops keep."""
+        return self.program.memory_bytes + sum(map(size_in_bytes, self.optimized.result_types))
 
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on arrays of exactly the function's types (they are made contiguous); gives new arrays.
@@ -119,7 +125,7 @@ def native_entry(
     def fail(status: int) -> Any:
         raise program.error(status)
 
-    owner = (executable.code, program.captured)
+    owner = (executable.code, program.captured, program.tape_peak)
     if abi.self_test():
         return NativeFunction(executable.code.address(ENTRY), owner, miss, fail, name, doc).call
     results = tuple(

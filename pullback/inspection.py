@@ -37,12 +37,15 @@ def explain(dispatchers: Mapping[str, Dispatcher]) -> str:
 
 
 def memory(dispatchers: Mapping[str, Dispatcher]) -> dict[str, int]:
-    """Bytes of temporary memory that a call of each form takes, the largest specialization's.
+    """Bytes that a call of each form allocates at its peak, the largest specialization's: results, temporaries, tapes.
 
-    What a loop keeps for its derivative is in it where the number of trips is known.
+    A tape is what a loop keeps for its derivative. Where its length depends on the arguments, it is taken to be as long
+    as the longest so far: native code notes that. What is set aside for a tape of such a length, but not touched, is up
+    to a quarter more. Not counted are what a BLAS allocates for itself, once for the process, and copies of arguments
+    that are not aligned and in C order.
     """
     return {
-        _shown(name): max(each.executable.program.memory_bytes for each in dispatcher.specializations.values())
+        _shown(name): max(each.executable.memory_bytes for each in dispatcher.specializations.values())
         for name, dispatcher in dispatchers.items()
         if dispatcher.specializations
     }

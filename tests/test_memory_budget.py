@@ -145,3 +145,66 @@ def orbit_of_squares(a: Any, x: Any, steps: Any) -> Any:
     for _ in range(steps):
         x = x + 1e-6 * a * x * x
     return x
+
+
+MEASURED = """
+import ctypes, sys
+import numpy as np
+import pullback as pb
+
+def waves(a, x):
+    return np.sum(np.exp(a * x - np.max(x)) * np.tanh(x))
+
+def layers(w, x):
+    for _ in range(3):
+        x = np.tanh(x @ w)
+    return np.sum(x * x)
+
+def orbit(a, x, steps):
+    for _ in range(steps):
+        x = x + 1e-6 * np.sin(a * x)
+    return x
+
+def settle(a, x):
+    while x < 1.0:
+        x = x + 1e-6 * np.exp(a * x)
+    return x
+
+def resident(kind):
+    lines = open("/proc/self/status").read().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(kind))
+
+name, form, budget = sys.argv[1:]
+ones = np.ones((900, 900)) / 900
+given = {"waves": (1.3, np.linspace(0, 1, 2_000_000)), "layers": (ones, ones), "orbit": (1.3, 0.2, 2_000_000),
+         "settle": (0.3, 0.0)}[name]
+f = pb.compile_grad(globals()[name], memory_budget=None if budget == "none" else budget)
+call = f if form == "value" else getattr(f, form)
+call(*given)
+ctypes.CDLL(None).malloc_trim(0)
+open("/proc/self/clear_refs", "w").write("5")  # the most pages so far are those of now
+before = resident("VmRSS")
+result = call(*given)
+print(f.memory()[form], resident("VmHWM") - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is measured as Linux does it")
+@pytest.mark.parametrize(("name", "form", "budget"), [
+    ("waves", "value", "none"), ("waves", "grad", "none"), ("waves", "value_and_grad", "none"),
+    ("layers", "value", "none"), ("layers", "value_and_grad", "none"),
+    ("orbit", "grad", "none"), ("orbit", "grad", "8MB"), ("orbit", "value_and_grad", "64MB"),
+    ("settle", "grad", "none"), ("settle", "grad", "8MB"), ("settle", "value_and_grad", "4MB"),
+])  # fmt: skip
+def test_memory_is_told_as_it_is(tmp_path: Path, name: str, form: str, budget: str) -> None:
+    """Within a fifth of the pages that a call touches, and within 1.1 times a budget."""
+    script = tmp_path / "measured.py"
+    script.write_text(MEASURED)
+    environment = {**os.environ, "PYTHONPATH": str(Path(pb.__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1"}
+    output = subprocess.run(
+        [sys.executable, str(script), name, form, budget], capture_output=True, text=True, check=True, env=environment
+    ).stdout
+    told, measured = map(int, output.split())
+    assert abs(told - measured) < 0.2 * measured + 100_000
+    if budget != "none":
+        assert measured <= 1.1 * byte_count(budget)

@@ -24,7 +24,7 @@ from pullback.codegen.nest import build_all
 from pullback.codegen.parts import long_run
 from pullback.codegen.places import Compute, RegionPlan, ScalarRun, is_scalar
 from pullback.codegen.storage import plan_storage
-from pullback.codegen.tape import TapeMemory
+from pullback.codegen.tape import PEAK, TapeMemory
 from pullback.errors import CompileError, UnboundError
 from pullback.ir.core import Function, Operation, walk
 from pullback.ir.ops.contraction import Matmul
@@ -41,12 +41,14 @@ class Program:
     """A module and what running it takes.
 
     `tape_bytes` is what the tapes of loops come to whose trips are known; a loop whose are not counts as one trip.
+    `tape_peak` is where native code notes what the tapes of a call came to.
     """
 
     module: ModuleText
     kernels: list[Kernel]
     arena_bytes: int
     tape_bytes: int
+    tape_peak: np.ndarray[Any, Any]
     failures: list[Failure]
     captured: list[np.ndarray[Any, Any]]
     symbols: dict[str, int]
@@ -54,8 +56,8 @@ class Program:
 
     @property
     def memory_bytes(self) -> int:
-        """Temporary memory of a call."""
-        return self.arena_bytes + self.tape_bytes
+        """Temporary memory of a call; of tapes the most there were in calls so far, if their trips are not known."""
+        return self.arena_bytes + max(self.tape_bytes, int(self.tape_peak[()]))
 
     def error(self, status: int) -> BaseException:
         """The exception that a failing status of the body stands for."""
@@ -86,7 +88,11 @@ def build_program(function: Function, *, annotated: bool = False) -> Program:
     if any(isinstance(operation.op, Matmul) for operation in walk(function.body)):
         symbols |= blas_symbols()
     tape_bytes = 0 if body.memory is None else body.memory.forecast.peak
-    return Program(module, body.kernels, body.arena_bytes, tape_bytes, body.failures, captured, symbols, body.cost)
+    tape_peak = np.zeros((), np.int64)
+    symbols[PEAK] = tape_peak.ctypes.data
+    return Program(
+        module, body.kernels, body.arena_bytes, tape_bytes, tape_peak, body.failures, captured, symbols, body.cost
+    )
 
 
 def _in_registers(plan: RegionPlan) -> Iterator[Operation]:

@@ -49,6 +49,10 @@ def layout(types: Sequence[ArrayType]) -> Layout:
     return Layout(tuple(offsets), -(-place // 8) * 8)
 
 
+PEAK = "tape_peak"
+"""A global i64 of the process: the most bytes that the pile of any call has had in use."""
+
+
 class Forecast:
     """How many bytes the pile of a call will have: `peak`, from the trips that are known; other loops count as one."""
 
@@ -77,10 +81,11 @@ class TapeMemory:
         self.f = f
         self.fail = fail
         self.forecast = Forecast()
-        self.base, self.top, self.capacity = f.alloca("ptr"), f.alloca("i64"), f.alloca("i64")
+        self.base, self.top, self.capacity, self.peak = f.alloca("ptr"), *(f.alloca("i64") for _ in range(3))
         f.beginning.append(f"  store ptr null, ptr {self.base}")
         f.beginning.append(f"  store i64 0, ptr {self.top}")
         f.beginning.append(f"  store i64 0, ptr {self.capacity}")
+        f.beginning.append(f"  store i64 0, ptr {self.peak}")
         _define_growth(f.module)
 
     def start(self) -> str:
@@ -93,7 +98,13 @@ class TapeMemory:
 
     def release(self, mark: str) -> None:
         """Drop all that was pushed since `mark`."""
+        self.note()
         self.f.emit(f"store i64 {mark}, ptr {self.top}")
+
+    def note(self) -> None:
+        """Keep what is used, if it is the most so far."""
+        known = self.f.let(f"load i64, ptr {self.peak}")
+        self.f.emit(f"store i64 {_largest(self.f, known, self.mark())}, ptr {self.peak}")
 
     def reserve(self, size: str) -> str:
         """Take so many bytes from the top; gives their position. No memory leaves the function."""
@@ -133,19 +144,33 @@ class TapeMemory:
         return self.reserve(f.times(count, size))
 
     def free(self) -> None:
-        """Give everything back."""
-        self.f.call("free", "void", (("ptr", self.start()),))
+        """Give everything back, with a note of the most that was in use."""
+        f = self.f
+        self.note()
+        # Threads may overwrite each other's notes: it is for people to read.
+        f.module.define_global(PEAK, "external global i64")
+        known, here = f.let(f"load i64, ptr @{PEAK}, align 8"), f.let(f"load i64, ptr {self.peak}")
+        f.emit(f"store i64 {_largest(f, known, here)}, ptr @{PEAK}, align 8")
+        f.call("free", "void", (("ptr", self.start()),))
+
+
+def _largest(f: FunctionText, x: str, y: str) -> str:
+    return f.call("llvm.umax.i64", "i64", (("i64", x), ("i64", y)))
 
 
 def _define_growth(module: ModuleText) -> None:
-    """``{ ptr, i64 } @tape_grow(ptr base, i64 capacity, i64 needed)``: twice as much, or what is needed; null if none."""
+    """``{ ptr, i64 } @tape_grow(ptr base, i64 capacity, i64 needed)``: a quarter more, or what is needed; null if none.
+
+    Large blocks grow without being copied where the C library can move pages, so a small step costs little and
+    leaves little unused.
+    """
     if "tape_grow" in module.functions:
         return
     f = module.function("tape_grow", "{ ptr, i64 }", ("ptr %base", "i64 %capacity", "i64 %needed"))
     f.header += " noinline cold"
-    double = f.let("shl i64 %capacity, 1")
+    more = f.let(f"add i64 %capacity, {f.let('lshr i64 %capacity, 2')}")
     least = f.let(f"add i64 %needed, {_FIRST_BYTES}")
-    size = f.call("llvm.umax.i64", "i64", (("i64", double), ("i64", least)))
+    size = _largest(f, more, least)
     moved = f.call("realloc", "ptr", (("ptr", "%base"), ("i64", size)))
     first = f.let(f"insertvalue {{ ptr, i64 }} poison, ptr {moved}, 0")
     f.emit(f"ret {{ ptr, i64 }} {f.let(f'insertvalue {{ ptr, i64 }} {first}, i64 {size}, 1')}")
