@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
+from weakref import WeakSet
 
 import numpy as np
 
@@ -64,8 +65,8 @@ class _Derivative:
         if instance is None:
             return self
         call = instance._dispatcher(self.name, functools.partial(self.traced, instance)).call
-        instance.__dict__[self.name] = call
-        return call
+        instance.__dict__[self.name] = form = _Form(instance, self.name, call)
+        return form
 
 
 def _traced_value_and_grad(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -142,8 +143,13 @@ class CompiledFunction(Generic[P, R]):
     Called, it is the function. Code is made at the first call for each combination of argument types and shapes.
     """
 
+    # A call finds the native entry in a slot of this name, without a function of Python in between.
+    __slots__ = ("__call__", "__dict__", "__weakref__")
     __name__: str
     __qualname__: str
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     def __init__(
         self, fun: Callable[P, R], argnums: Argnums, argnames: tuple[str, ...], has_aux: bool, static: Static,
@@ -159,10 +165,8 @@ class CompiledFunction(Generic[P, R]):
         self._argnames = argnames
         self._argnums = self._places(argnums, argnames)
         self._dispatchers: dict[str, Dispatcher] = {}
-        self._entry: Callable[..., Any] = self._dispatcher("_entry", fun).call
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return cast(R, self._entry(*args, **kwargs))
+        self._forms: WeakSet[_Form] = WeakSet()
+        self._publish("_entry", self._dispatcher("_entry", fun).call)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: bound to its instance, whose attributes are constants of the code while they stay the same."""
@@ -193,11 +197,7 @@ class CompiledFunction(Generic[P, R]):
         known = self._dispatchers.get(name)
         if known is None:
             shown = transforms.name_of(self) + ("" if name == "_entry" else f"_{name}")
-            attributes = self.__dict__
-
-            def publish(entry: Callable[..., Any]) -> None:
-                attributes[name] = entry
-
+            publish = functools.partial(self._publish, name)
             known = self._dispatchers[name] = Dispatcher(
                 fun, shown, self.__doc__ or "", publish=publish, boundscheck=self.options.boundscheck
             )
@@ -205,6 +205,16 @@ class CompiledFunction(Generic[P, R]):
                 known.static, known.signature = self._static, self._signature
                 known.filled = 0 if name == "_entry" else 1 + max(_as_tuple(self._argnums), default=-1)
         return known
+
+    def _publish(self, name: str, entry: Callable[..., Any]) -> None:
+        """Have calls of one form go to `entry`."""
+        if name == "_entry":
+            self.__call__ = entry  # type: ignore[method-assign]
+            return
+        self.__dict__[name] = entry
+        for each in self._forms:
+            if each._name == name:
+                each.__call__ = entry  # type: ignore[method-assign]
 
     def _places(self, argnums: Argnums, argnames: tuple[str, ...]) -> Argnums:
         """Numbers of the differentiated arguments, from 0 where the signature says how many there are.
@@ -387,32 +397,32 @@ def _compiled(fun: Callable[..., Any], argnums: Argnums | None = None, has_aux: 
 
 def grad(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that computes the gradient of `fun`, a function with one float result."""
-    return _Transformed(_compiled(fun, argnums, has_aux), "grad")
+    return _Form(_compiled(fun, argnums, has_aux), "grad")
 
 
 def value_and_grad(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that computes ``(value, gradient)`` of `fun`."""
-    return _Transformed(_compiled(fun, argnums, has_aux), "value_and_grad")
+    return _Form(_compiled(fun, argnums, has_aux), "value_and_grad")
 
 
 def jacobian(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The function that computes all partial derivatives, in the cheaper mode."""
-    return _Transformed(_compiled(fun, argnums), "jacobian")
+    return _Form(_compiled(fun, argnums), "jacobian")
 
 
 def jacfwd(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """`jacobian` in forward mode: one pass per argument element."""
-    return _Transformed(_compiled(fun, argnums), "jacfwd")
+    return _Form(_compiled(fun, argnums), "jacfwd")
 
 
 def jacrev(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """`jacobian` in reverse mode: one pass per result element."""
-    return _Transformed(_compiled(fun, argnums), "jacrev")
+    return _Form(_compiled(fun, argnums), "jacrev")
 
 
 def hessian(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """The function that computes all second partial derivatives of a scalar function."""
-    return _Transformed(_compiled(fun, argnums), "hessian")
+    return _Form(_compiled(fun, argnums), "hessian")
 
 
 def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
@@ -433,19 +443,26 @@ def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callab
     return compile_grad(mapped)
 
 
-class _Transformed:
-    """One derivative of a compiled function as a callable of its own; inside a trace it records instead."""
+class _Form:
+    """One derivative of a compiled function as a callable of its own; inside a trace it records instead.
 
-    def __init__(self, compiled: CompiledFunction[..., Any], name: str) -> None:
+    Its calls go to native code as soon as there is any, whoever made that.
+    """
+
+    __slots__ = ("__call__", "__dict__", "__weakref__")
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def __init__(self, compiled: CompiledFunction[..., Any], name: str, call: Callable[..., Any] | None = None) -> None:
         functools.update_wrapper(self, compiled.__wrapped__)
         self._compiled = compiled
         self._name = name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self._compiled, self._name)(*args, **kwargs)
+        self.__call__ = call or getattr(compiled, name)  # type: ignore[method-assign]
+        compiled._forms.add(self)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else _Transformed(self._compiled.__get__(instance, owner), self._name)
+        return self if instance is None else _Form(self._compiled.__get__(instance, owner), self._name)
 
 
 def vjp(fun: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
