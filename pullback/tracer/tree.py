@@ -67,10 +67,10 @@ def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
     if issubclass(kind, dict):
         plain = dict(zip(structure.keys, children, strict=True))
         return plain if kind is dict else kind(plain)
-    return _remade(kind, dict(zip(structure.keys, children, strict=True)))
+    return remade(kind, dict(zip(structure.keys, children, strict=True)))
 
 
-def _remade(kind: type, fields: dict[str, Any]) -> Any:
+def remade(kind: type, fields: dict[str, Any]) -> Any:
     """A dataclass instance with these fields, whatever its __init__ takes."""
     instance: Any = object.__new__(kind)
     for name, value in fields.items():
