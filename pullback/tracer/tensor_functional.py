@@ -239,9 +239,10 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False, *, scale: float =
     """x above 0, alpha * (exp(x) - 1) below."""
 
     def rule(b: Builder, x: Value) -> Value:
-        positive = s.apply(b, l.Greater(), x, 0.0)
-        below = s.mul(b, b.value(e.Expm1(), s.where(b, positive, 0.0, x)), alpha)
-        result = s.where(b, positive, x, below)
+        # As in PyTorch, NaN is not below 0: its gradient passes.
+        negative = s.apply(b, l.LessEqual(), x, 0.0)
+        below = s.mul(b, b.value(e.Expm1(), s.where(b, negative, x, 0.0)), alpha)
+        result = s.where(b, negative, below, x)
         return result if scale == 1 else s.mul(b, result, scale)
 
     return _activated("EluBackward0", rule, input, inplace, "EluBackward1")
@@ -295,8 +296,11 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     """Between two bounds; unlike that of clamp, the derivative at a bound is 0."""
 
     def rule(b: Builder, x: Value) -> Value:
-        below, above = s.apply(b, l.LessEqual(), x, min_val), s.apply(b, l.GreaterEqual(), x, max_val)
-        return s.cast(b, s.where(b, below, min_val, s.where(b, above, max_val, x)), x.type.dtype)
+        # At a bound the value is x itself (of zeros, that with the sign of x), which has no derivative there.
+        low, high = s.apply(b, l.Less(), x, min_val), s.apply(b, l.Greater(), x, max_val)
+        value = s.cast(b, s.where(b, low, min_val, s.where(b, high, max_val, x)), x.type.dtype)
+        outside = [s.apply(b, l.LessEqual(), x, min_val), s.apply(b, l.GreaterEqual(), x, max_val)]
+        return s.where(b, b.value(l.LogicalOr(), *outside), b.value(e.StopGradient(), value), x)
 
     return _activated("HardtanhBackward0", rule, input, inplace)
 
