@@ -1,6 +1,8 @@
 """Every exception of the project: what happened, the user's own line with a caret, and the way out."""
 from __future__ import annotations
 
+import numpy as np
+
 from pullback.location import UNKNOWN, Location
 
 
@@ -59,6 +61,10 @@ class ArgumentValueError(PullbackError, ValueError):
 
 class OutOfBoundsError(PullbackError, IndexError):
     """An index beyond the end of its axis."""
+
+
+class SingularError(PullbackError, np.linalg.LinAlgError):
+    """A linear system whose matrix has no inverse."""
 
 
 class OutOfMemoryError(PullbackError, MemoryError):

@@ -33,6 +33,7 @@ from pullback.ir.core import Operation, Region, Value
 from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import EmptyTape
+from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.scalar import Scalar
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
 from pullback.ir.types import TapeType
@@ -297,6 +298,9 @@ class Body:
         if isinstance(operation.op, Matmul):
             x = operation.operands[0].type
             cost = cost * x.shape[-2 if operation.op.transpose_x else -1] // 8
+        elif isinstance(operation.op, Solve):
+            n = operation.operands[0].type.shape[-1]
+            cost = max(1, (cost + operation.operands[0].type.size // 3) * n // 8)
         elif isinstance(operation.op, DynamicUpdate | DynamicAdd):
             cost = operation.operands[1].type.size
         self.note(operation.op.name, list(plan.read(step)), list(plan.written(step)), cost, [operation])

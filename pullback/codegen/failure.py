@@ -3,10 +3,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pullback.errors import ArgumentValueError, OutOfBoundsError, OutOfMemoryError, PullbackError
+import numpy as np
+
+from pullback.errors import ArgumentValueError, OutOfBoundsError, OutOfMemoryError, PullbackError, SingularError
 from pullback.ir.core import Operation
 from pullback.ir.ops.contraction import ScatterAdd
 from pullback.ir.ops.control import For
+from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.sorting import ArgSort
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate, out_of_bounds
 
@@ -31,6 +34,12 @@ class Failure:
                 error = out_of_bounds(number, dim, operation.operands[1].type.shape[axis], axis)
             case ArgSort():
                 return OutOfMemoryError(f"there is no memory to sort {number} elements", location=operation.location)
+            case Solve() if axis == 0:
+                return _singular(operation, number)
+            case Solve():
+                return OutOfMemoryError(
+                    f"there are no {number} bytes of memory to solve a linear system", location=operation.location
+                )
             case ScatterAdd(size):
                 error = _out_of_rows(number, size)
             case _:
@@ -47,6 +56,17 @@ class OutOfMemory(Failure):
             "there is no memory for what the derivative of this loop must keep", location=self.operation.location,
             help="give compile_grad a memory_budget, or make fewer iterations",
         )  # fmt: skip
+
+
+def _singular(operation: Operation, number: int) -> SingularError:
+    """`number` counts the pivots of all matrices."""
+    kind = operation.operands[0].type
+    *lead, n, _ = kind.shape
+    matrix = f"the matrix at {[int(each) for each in np.unravel_index(number // n, lead)]} of" if lead else "the matrix"
+    return SingularError(
+        f"{matrix} {kind} is singular: elimination meets a zero in column {number % n}", location=operation.location,
+        help="check what it is made of, or add a small multiple of the identity matrix",
+    )  # fmt: skip
 
 
 def _out_of_rows(index: int, size: int) -> OutOfBoundsError:

@@ -6,6 +6,7 @@ from pullback.ir.ops import (
     control,
     creation,
     elementary,
+    linear_system,
     logic,
     reduction,
     shape,
@@ -14,6 +15,6 @@ from pullback.ir.ops import (
 )
 
 __all__ = [
-    "arithmetic", "composed", "contraction", "control", "creation", "elementary", "logic", "reduction", "shape",
-    "sorting", "window",
+    "arithmetic", "composed", "contraction", "control", "creation", "elementary", "linear_system", "logic", "reduction",
+    "shape", "sorting", "window",
 ]  # fmt: skip
