@@ -14,9 +14,10 @@ from pullback.ir.ad.batch import batch
 from pullback.ir.ad.checkpoint import under_budget
 from pullback.ir.ad.forward import pushforward
 from pullback.ir.ad.reverse import adjoint
-from pullback.ir.core import Function, Region
+from pullback.ir.core import Function, Operation, Region, walk
 from pullback.ir.ops.arithmetic import Cast
 from pullback.ir.ops.creation import Iota
+from pullback.ir.ops.custom import CustomCall, VjpRule
 from pullback.ir.ops.logic import Equal
 from pullback.ir.ops.shape import Reshape
 from pullback.ir.passes.dce import dce
@@ -24,7 +25,7 @@ from pullback.ir.types import ArrayType
 from pullback.location import caller
 from pullback.tracer.leaf import Leaf, leaves_of
 from pullback.tracer.record import Recorder
-from pullback.tracer.trace import Trace, call_again, call_inline, leaf_names, trace
+from pullback.tracer.trace import Trace, call_again, call_inline, leaf_names, name_of, trace
 from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
 
 Argnums = int | tuple[int, ...]
@@ -84,12 +85,6 @@ def call(recorder: Recorder, fun: Callable[..., Any], args: tuple[Any, ...], kwa
     names = leaf_names(() if code is None else code.co_varnames[bound : code.co_argcount], structure)
     made = trace(fun, leaves, structure, name=name_of(fun), names=names, outer=recorder)
     return Call(recorder, made, values, structure)
-
-
-def name_of(fun: Callable[..., Any]) -> str:
-    """A function's name as the IR may print it."""
-    name = getattr(fun, "__name__", type(fun).__name__)
-    return "".join(letter if letter.isalnum() or letter == "_" else "_" for letter in name)
 
 
 def split_output(made: Trace, has_aux: bool) -> tuple[Structure, Structure | None]:
@@ -198,6 +193,8 @@ def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_
             raise DerivativeError(f"derivatives are of floats, but {path} of {name_of(fun)} is {kind}", location=caller())
     positions = made.positions(argnums)
     sources = [made.trace.leaves[position].type for position in positions]
+    if forward is None and any(_is_reverse_only(each) for each in walk(made.trace.function.body)):
+        forward = False
     if forward is None:
         forward = sum(each.size for each in sources) < sum(each.size for each in types)
     by_result: list[list[Any]] = [[] for _ in types]
@@ -217,6 +214,10 @@ def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_
         return found
     results = call_inline(recorder, made.trace.function, made.trace, made.values)
     return found, unflatten(aux, results[len(types) :])
+
+
+def _is_reverse_only(operation: Operation) -> bool:
+    return isinstance(operation.op, CustomCall) and isinstance(operation.op.rule, VjpRule)
 
 
 def _first_results(made: Trace, stop: int, start: int = 0) -> Function:

@@ -11,7 +11,7 @@ from typing import Any, SupportsFloat, SupportsIndex, cast, get_args, get_origin
 from pullback import dtypes
 from pullback.dtypes import DType
 from pullback.errors import ParseError
-from pullback.ir.core import Op
+from pullback.ir.core import Op, Opaque
 from pullback.ir.tokens import Tokens
 from pullback.ir.types import ArrayType, Dim, TapeType
 
@@ -37,7 +37,7 @@ def parse_attributes(cls: type[Op], tokens: Tokens) -> Op:
         if not _fits(value, hint):
             tokens.place = start
             tokens.fail(f"{cls.name}: {name} must be {_shown(hint)}")
-        values.append(value)
+        values.append(Opaque(value) if hint is Opaque else value)
     if tokens.peek() != "end":
         tokens.fail(f"{cls.name} has no such attribute")
     return cls(*values)
@@ -63,6 +63,8 @@ def _attribute_text(value: Any) -> str:
             return str(value)
         case str():
             return value
+        case Opaque(name=name):
+            return name
         case tuple():
             return "(" + ", ".join([_attribute_text(each) for each in value]) + ("," if len(value) == 1 else "") + ")"
         # NumPy's scalars count as numbers, and are written as such.
@@ -147,6 +149,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, each) for each in get_args(hint))
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(_fits(each, get_args(hint)[0]) for each in value)
+    if hint is Opaque:
+        return isinstance(value, str)
     return isinstance(value, hint) if hint is ArrayType else type(value) is hint
 
 
@@ -157,5 +161,5 @@ def _shown(hint: Any) -> str:
     if get_origin(hint) is tuple:
         return f"a tuple of ({_shown(get_args(hint)[0])})"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a symbol", DType: "a dtype",
-             ArrayType: "a type"}  # fmt: skip
+             ArrayType: "a type", Opaque: "a name"}  # fmt: skip
     return names.get(hint, str(hint))

@@ -11,6 +11,7 @@ from pullback.errors import ArgumentValueError, PullbackError, UnboundError
 from pullback.ir.analysis.uses import operation_reads, own_values
 from pullback.ir.core import Array, Function, Operation, Region, Value
 from pullback.ir.ops.control import Call, Control, EmptyTape, For, If, Loop, Replay, While
+from pullback.ir.ops.custom import CustomCall
 from pullback.location import UNKNOWN
 
 Tape = list[Sequence[Any]]
@@ -88,6 +89,8 @@ class _Interpreter:
                 return [*state, *tapes]
             case Call():
                 return self.run(regions[0], operands)
+            case CustomCall() as op:
+                return self.run(op.bound().primal.body, operands)
             case EmptyTape():
                 return [[]]
         raise TypeError(f"{operation.op.name} has no meaning here")

@@ -5,6 +5,7 @@ from pullback.ir.ops import (
     contraction,
     control,
     creation,
+    custom,
     elementary,
     linear_system,
     logic,
@@ -15,6 +16,6 @@ from pullback.ir.ops import (
 )
 
 __all__ = [
-    "arithmetic", "composed", "contraction", "control", "creation", "elementary", "linear_system", "logic", "reduction",
-    "shape", "sorting", "window",
+    "arithmetic", "composed", "contraction", "control", "creation", "custom", "elementary", "linear_system", "logic",
+    "reduction", "shape", "sorting", "window",
 ]  # fmt: skip
