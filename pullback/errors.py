@@ -87,6 +87,10 @@ class DerivativeError(PullbackError, TypeError):
     """A derivative that does not exist or is not defined for the request."""
 
 
+class CallbackError(PullbackError, TypeError):
+    """A Python function that compiled code calls gave something else than was stated."""
+
+
 class CompileError(PullbackError, RuntimeError):
     """LLVM refused what codegen wrote: a bug in codegen."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pullback.errors import ArgumentValueError, OutOfBoundsError, OutOfMemoryError, PullbackError, SingularError
+from pullback.errors import ArgumentValueError, OutOfBoundsError, OutOfMemoryError, SingularError
 from pullback.ir.core import Operation
 from pullback.ir.ops.contraction import ScatterAdd
 from pullback.ir.ops.control import For
@@ -21,7 +21,7 @@ class Failure:
     operation: Operation
     axis: int = 0
 
-    def error(self, number: int) -> PullbackError:
+    def error(self, number: int) -> BaseException:
         """The exception, with the user's line; `number` is the index that does not fit."""
         operation, axis = self.operation, self.axis
         dim = operation.operands[0].type.shape[axis] if operation.operands[0].type.rank else 0
@@ -51,7 +51,7 @@ class Failure:
 class OutOfMemory(Failure):
     """The memory for the records of a loop does not grow any more."""
 
-    def error(self, number: int) -> PullbackError:
+    def error(self, number: int) -> BaseException:
         return OutOfMemoryError(
             "there is no memory for what the derivative of this loop must keep", location=self.operation.location,
             help="give compile_grad a memory_budget, or make fewer iterations",

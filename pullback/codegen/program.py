@@ -23,7 +23,7 @@ from pullback.codegen.nest import build_all
 from pullback.codegen.places import RegionPlan, is_scalar
 from pullback.codegen.storage import plan_storage
 from pullback.codegen.tape import TapeMemory
-from pullback.errors import CompileError, PullbackError, UnboundError
+from pullback.errors import CompileError, UnboundError
 from pullback.ir.core import Function, walk
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import Loop
@@ -54,7 +54,7 @@ class Program:
         """Temporary memory of a call."""
         return self.arena_bytes + self.tape_bytes
 
-    def error(self, status: int) -> PullbackError:
+    def error(self, status: int) -> BaseException:
         """The exception that a failing status of the body stands for."""
         return self.failures[(status & ((1 << STATUS_BITS) - 1)) - 1].error(status >> STATUS_BITS)
 
@@ -81,6 +81,7 @@ def build_program(function: Function, *, annotated: bool = False) -> Program:
         raise CompileError(f"the function can fail in {len(body.failures)} places, which is more than are told apart")
     if any(isinstance(operation.op, Matmul | Solve) for operation in walk(function.body)):
         symbols |= blas_symbols()
+    symbols |= module.addresses
     tape_bytes = 0 if body.memory is None else body.memory.forecast.peak
     return Program(module, body.kernels, storage.arena_bytes, tape_bytes, body.failures, captured, symbols, body.cost)
 

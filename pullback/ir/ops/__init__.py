@@ -7,6 +7,7 @@ from pullback.ir.ops import (
     creation,
     custom,
     elementary,
+    host,
     linear_system,
     logic,
     reduction,
@@ -16,6 +17,6 @@ from pullback.ir.ops import (
 )
 
 __all__ = [
-    "arithmetic", "composed", "contraction", "control", "creation", "custom", "elementary", "linear_system", "logic",
+    "arithmetic", "composed", "contraction", "control", "creation", "custom", "elementary", "host", "linear_system", "logic",
     "reduction", "shape", "sorting", "window",
 ]  # fmt: skip
