@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         vjp,
         vmap,
     )
+    from pullback.implicit import implicit_argmin, implicit_fixed_point, implicit_root
     from pullback.tensors import *  # noqa: F403
     from pullback.tracer.callback import ShapeDtypeStruct, pure_callback
     from pullback.tracer.custom import custom_jvp, custom_vjp
@@ -46,6 +47,7 @@ _FUNCTION_NAMES = (
 _CONTROL_NAMES = ("associative_scan", "cond", "fori_loop", "scan", "while_loop")
 _CUSTOM_NAMES = ("custom_jvp", "custom_vjp")
 _CALLBACK_NAMES = ("ShapeDtypeStruct", "pure_callback")
+_IMPLICIT_NAMES = ("implicit_argmin", "implicit_fixed_point", "implicit_root")
 _TENSOR_NAMES = (
     "Generator", "Size", "Tensor", "abs", "add", "addmm", "all", "amax", "amin", "any", "arange", "argmax", "argmin",
     "as_tensor", "atan", "atan2", "bernoulli", "bmm", "bool", "broadcast_to", "cat", "ceil", "chunk", "clamp", "clone",
@@ -67,6 +69,7 @@ _HOMES = {
     **dict.fromkeys(_FUNCTION_NAMES, "pullback.api"),
     **dict.fromkeys(_CONTROL_NAMES, "pullback.tracer.functional"),
     **dict.fromkeys(_CALLBACK_NAMES, "pullback.tracer.callback"),
+    **dict.fromkeys(_IMPLICIT_NAMES, "pullback.implicit"),
     **dict.fromkeys(_CUSTOM_NAMES, "pullback.tracer.custom"),
     **dict.fromkeys(_TENSOR_NAMES, "pullback.tensors"),
 }
@@ -74,9 +77,9 @@ _HOMES = {
 
 __all__ = [
     "CompiledFunction", "PullbackError", "ShapeDtypeStruct", "associative_scan", "autograd", "checkpoint", "compile_grad",
-    "cond", "config",
-    "custom_jvp", "custom_vjp", "fori_loop", "grad", "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp",
-    "linearize", "nn", "pure_callback", "scan", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop", *_TENSOR_NAMES,
+    "cond", "config", "custom_jvp", "custom_vjp", "fori_loop", "grad", "gradcheck", "hessian", "hvp", "implicit_argmin",
+    "implicit_fixed_point", "implicit_root", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nn", "pure_callback",
+    "scan", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop", *_TENSOR_NAMES,
 ]  # fmt: skip
 
 

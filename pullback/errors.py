@@ -91,6 +91,10 @@ class CallbackError(PullbackError, TypeError):
     """A Python function that compiled code calls gave something else than was stated."""
 
 
+class ConvergenceError(PullbackError, RuntimeError):
+    """An iteration that ended without a solution."""
+
+
 class CompileError(PullbackError, RuntimeError):
     """LLVM refused what codegen wrote: a bug in codegen."""
 

@@ -176,11 +176,12 @@ def _fitting(values: Sequence[Any], types: Sequence[Any], what: str) -> list[Any
 
 
 def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_aux: bool, args: tuple[Any, ...],
-             kwargs: dict[str, Any], forward: bool | None) -> Any:  # fmt: skip
+             kwargs: dict[str, Any], forward: bool | None, square_forward: bool = False) -> Any:  # fmt: skip
     """All partial derivatives of a function of float arrays: the result's axes, then those of the argument.
 
     In the structure of the results, each in the structure of the arguments. All rows (of a result) or columns (of an
-    argument) are found at once, by one derivative mapped over unit vectors: forward if there are fewer columns.
+    argument) are found at once, by one derivative mapped over unit vectors: forward if there are fewer columns, or (with
+    `square_forward`) as many.
     With `has_aux` it is ``(jacobian of the first result, the second result)``.
 
     Raises: DerivativeError for results that are no floats.
@@ -193,10 +194,10 @@ def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_
             raise DerivativeError(f"derivatives are of floats, but {path} of {name_of(fun)} is {kind}", location=caller())
     positions = made.positions(argnums)
     sources = [made.trace.leaves[position].type for position in positions]
-    if forward is None and any(_is_reverse_only(each) for each in walk(made.trace.function.body)):
-        forward = False
     if forward is None:
-        forward = sum(each.size for each in sources) < sum(each.size for each in types)
+        columns, rows = sum(each.size for each in sources), sum(each.size for each in types)
+        forward = columns < rows or (square_forward and columns == rows)
+        forward = forward and not any(_is_reverse_only(each) for each in walk(made.trace.function.body))
     by_result: list[list[Any]] = [[] for _ in types]
     if forward:
         for position, source in zip(positions, sources, strict=True):
