@@ -39,6 +39,10 @@ class TraceError(PullbackError, TypeError):
     """Python code that cannot be traced."""
 
 
+class EscapedError(TraceError):
+    """A traced value that is used where its trace is not under way."""
+
+
 class ConcreteError(TraceError):
     """Python asks for a number that is only known when the compiled code runs."""
 

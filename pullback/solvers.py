@@ -104,7 +104,7 @@ def fixed_point(f: Function, z: Any, tolerance: float, max_steps: int) -> Found:
 def newton_minimum(f: Function, z: Any, tolerance: float, max_steps: int) -> Found:
     """A minimum of `f` by Newton's method with a multiple of the identity added to the Hessian.
 
-    The multiple grows tenfold when a step does not go down, and shrinks tenfold when it does: D. W. Marquardt, An
+    The multiple, of the Hessian's largest element, grows tenfold when a step does not go down, and shrinks tenfold when it does: D. W. Marquardt, An
     algorithm for least-squares estimation of nonlinear parameters, 1963.
     """
     eps = float(np.finfo(z.dtype).eps)
@@ -133,6 +133,6 @@ def newton_minimum(f: Function, z: Any, tolerance: float, max_steps: int) -> Fou
 
     value, slope = value_and_grad(z)
     flag = np.where(_largest(slope) == 0.0, CONVERGED, GOING)
-    start = (z, value, slope, np.full((), 1e-3, z.dtype), np.zeros((), np.int64), flag)
+    start = (z, value, slope, np.full((), 2e-3, z.dtype), np.zeros((), np.int64), flag)
     x, _, slope, _, steps, flag = while_loop(lambda state: (state[5] == GOING) & (state[4] < max_steps), step, start)
     return Found(x, flag == CONVERGED, steps, _largest(slope), "the largest element of the gradient")

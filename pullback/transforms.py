@@ -195,8 +195,8 @@ def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_
     positions = made.positions(argnums)
     sources = [made.trace.leaves[position].type for position in positions]
     if forward is None:
-        columns, rows = sum(each.size for each in sources), sum(each.size for each in types)
-        forward = columns < rows or (square_forward and columns == rows)
+        taken, given = (sum(each.size for each in kinds) for kinds in (sources, types))
+        forward = taken < given or (square_forward and taken == given)
         forward = forward and not any(_is_reverse_only(each) for each in walk(made.trace.function.body))
     by_result: list[list[Any]] = [[] for _ in types]
     if forward:

@@ -281,6 +281,14 @@ def test_values_that_a_function_closes_over():
     with pytest.raises(pb.PullbackError, match="a value that it closes over"):
         pb.grad(inner, 1)(X, Y)
 
+    def reading(x, y):
+        f = pb.custom_vjp(lambda x: x * 2.0)
+        f.defvjp(lambda x: (x * 2.0, None), lambda _, bar: (y * bar,))
+        return np.sum(f(x))
+
+    with pytest.raises(pb.PullbackError, match=r"rule of _lambda_ reads a value that the function around it computes"):
+        pb.grad(reading, 0)(X, Y)
+
     def late(x):
         for k in (1.0, 2.0):
             f = pb.custom_vjp(lambda x: x * k)  # noqa: B023

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import FunctionType, MethodType
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar
 
-from pullback.errors import ArgumentError, DerivativeError
+from pullback.errors import ArgumentError, DerivativeError, EscapedError
 from pullback.ir.core import Function, Value
 from pullback.ir.ops.custom import CustomCall, Halves, JvpRule, Rule, VjpRule
 from pullback.ir.types import ArrayType
@@ -291,7 +291,13 @@ class _Call:
         """Trace what a rule does with flat arguments."""
         for cells in self.cells:
             cells.check()
-        return trace(run, leaves, _flat(len(leaves)), name=f"{self.name}_{name}").function
+        try:
+            return trace(run, leaves, _flat(len(leaves)), name=f"{self.name}_{name}").function
+        except EscapedError as error:
+            raise EscapedError(
+                f"the derivative rule of {self.name} reads a value that the function around it computes",
+                location=error.location, help="pass the value as an argument",
+            ) from None  # fmt: skip
 
 
 def _flat(count: int) -> Structure:
