@@ -104,8 +104,8 @@ def fixed_point(f: Function, z: Any, tolerance: float, max_steps: int) -> Found:
 def newton_minimum(f: Function, z: Any, tolerance: float, max_steps: int) -> Found:
     """A minimum of `f` by Newton's method with a multiple of the identity added to the Hessian.
 
-    The multiple, of the Hessian's largest element, grows tenfold when a step does not go down, and shrinks tenfold when it does: D. W. Marquardt, An
-    algorithm for least-squares estimation of nonlinear parameters, 1963.
+    The multiple, of the Hessian's largest element, grows tenfold when a step does not go down, and shrinks tenfold when it
+    does: D. W. Marquardt, An algorithm for least-squares estimation of nonlinear parameters, 1963.
     """
     eps = float(np.finfo(z.dtype).eps)
 
