@@ -17,6 +17,7 @@ from pullback.errors import ArgumentError, ConvergenceError
 from pullback.location import caller
 from pullback.solvers import Found, fixed_point, newton, newton_minimum, square_jacobian
 from pullback.tracer.callback import ShapeDtypeStruct, pure_callback
+from pullback.tracer.calls import traceable
 from pullback.tracer.custom import custom_jvp
 from pullback.tracer.functional import cond
 from pullback.tracer.leaf import leaf_of
@@ -42,7 +43,7 @@ def implicit_root(
 
     Without `solver`, x is found by Newton's method with halved steps where a whole one would not bring the residual down.
     It ends when a step changes x by less than `tolerance`, relative to its largest element (default: ``eps ** 0.6``).
-    ``solver(f, x0, *params)`` may be any traceable code instead; with `host` it is plain Python, called by the compiled
+    ``solver(f, x0, *params)`` may be any code that compiled functions are made of; with `host` it is plain Python, called by the compiled
     code. There `f` is the compiled residual, with ``f.jacobian``::
 
         def solver(f, x0, *params):
@@ -67,7 +68,7 @@ def implicit_fixed_point(
     """
 
     def residual(x: Any, *params: Any) -> Any:
-        return x - step(x, *params)
+        return x - traceable(step)(x, *params)
 
     settings = _Settings(tolerance, 0.75, max_steps)
     return _implicit("implicit_fixed_point", step, residual, fixed_point, solver, host, settings)
@@ -128,7 +129,7 @@ def _implicit(
         if host:
             run = functools.partial(_on_host, kind, solver, compiled)
             return pure_callback(run, ShapeDtypeStruct(shape, dtype), x0, *params)
-        return _like(kind, solver(compiled, x0, *params), shape, dtype)
+        return _like(kind, traceable(solver)(compiled, x0, *params), shape, dtype)
 
     solve.__name__ = f"{kind}_of_{name_of(function)}"
     solve.__doc__ = f"The x of {kind} of {name_of(function)}, found from `x0` for `params`."
@@ -157,7 +158,7 @@ def _of_vectors(kind: str, function: Function, shape: tuple[int, ...], params: t
     """The function of x as a vector. What is no float alone (an objective's value) comes out as a vector too."""
 
     def of_vector(z: Any) -> Any:
-        value = function(np.reshape(z, shape), *params)
+        value = traceable(function)(np.reshape(z, shape), *params)
         if np.shape(value) == () and kind == "implicit_argmin":
             return value
         if np.size(value) != np.size(z):
@@ -217,7 +218,7 @@ def _moved(residual: Function, x: Any, params: tuple[Any, ...], tangents: tuple[
         whole = list(leaves)
         for place, value in zip(places, moving, strict=True):
             whole[place] = value
-        return np.reshape(residual(x, *unflatten(structure, whole)), (n,))
+        return np.reshape(traceable(residual)(x, *unflatten(structure, whole)), (n,))
 
     pushed = transforms.push(recorder, of_params, tuple(leaves[place] for place in places),
                              tuple(dots[place] for place in places))[1]  # fmt: skip

@@ -182,6 +182,30 @@ def test_vmap():
     np.testing.assert_allclose(second.reshape(6, 6), np.diag(4 * np.exp(many.ravel())), rtol=1e-13)
 
 
+def test_loops_and_branches_in_rules():
+    f = pb.custom_vjp(np.sin)
+
+    def forward(x):
+        kept = x
+        while np.sum(kept) < 10.0:
+            kept = kept + 1.0
+        return np.sin(x), kept
+
+    def backward(kept, bar):
+        total = np.zeros(3)
+        for place in range(3):
+            if kept[place] > 4.0:
+                total[place] = kept[place] * bar[place]
+        return (total,)
+
+    f.defvjp(forward, backward)
+    kept = X + np.ceil((10.0 - np.sum(X)) / 3.0)
+    found = pb.grad(lambda x: np.sum(f(x) * Y))(X)
+    np.testing.assert_allclose(found, np.where(kept > 4.0, kept * Y, 0.0), rtol=1e-14)
+    assert 0.0 in found
+    assert np.any(found != 0.0)
+
+
 class Pair(NamedTuple):
     first: np.ndarray
     second: float

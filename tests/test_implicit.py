@@ -204,6 +204,44 @@ def test_other_solvers(solver, host):
         assert found == pytest.approx(expected, rel=1e-8)
 
 
+def test_loops_and_branches_in_what_the_user_gives():
+    def power(x, n):
+        """x ** n in steps, of which the compiled code knows the number only."""
+        value = 1.0
+        for _ in range(n):
+            value = value * x
+        return value
+
+    def residual(x, n, a):
+        if a < 0.0:
+            return power(x, n) + a
+        return power(x, n) - a
+
+    def heron(f, x0, n, a):
+        x = x0
+        while abs(f(x, n, a)) > 1e-13:
+            x = x - f(x, n, a) / f.jacobian(x, n, a)
+        return x
+
+    def step(x, n, a):
+        return x - 0.1 * residual(x, n, a)
+
+    def objective(x, n, a):
+        value = -abs(a) * x
+        for _ in range(1):
+            value = value + power(x, n + 1) / (n + 1)
+        return value
+
+    solvers = (pb.implicit_root(residual), pb.implicit_root(residual, heron), pb.implicit_fixed_point(step),
+               pb.implicit_argmin(objective))  # fmt: skip
+    for solve in solvers:
+        for a in (2.0, -2.0):
+            assert solve(1.0, 3, a) == pytest.approx(2.0 ** (1 / 3), rel=1e-11)
+            assert pb.grad(solve, 2)(1.0, 3, a) == pytest.approx(np.sign(a) * 2.0 ** (-2 / 3) / 3, rel=1e-10)
+            second = -2.0 / 9.0 * 2.0 ** (-5 / 3)
+            assert pb.hessian(lambda a: solve(1.0, 3, a))(a) == pytest.approx(second, rel=1e-9)  # noqa: B023
+
+
 def test_a_solver_on_the_host_runs_once_for_a_gradient():
     calls = []
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pullback.ir.clone import copy_operation
-from pullback.ir.core import Function, Operation, Region, Value
+from pullback.ir.core import Function, Operation, Region, Value, walk
 from pullback.ir.ops.custom import CustomCall
 
 
@@ -13,7 +13,8 @@ def inline_custom_calls(function: Function) -> bool:
 
     Raises: UnboundError for a call whose function is known by its name only.
     """
-    return _sweep(function.body, {})
+    found = any(isinstance(operation.op, CustomCall) for operation in walk(function.body))
+    return found and _sweep(function.body, {})
 
 
 def _sweep(region: Region, replaced: dict[Value, Value]) -> bool:
