@@ -43,8 +43,8 @@ def implicit_root(
 
     Without `solver`, x is found by Newton's method with halved steps where a whole one would not bring the residual down.
     It ends when a step changes x by less than `tolerance`, relative to its largest element (default: ``eps ** 0.6``).
-    ``solver(f, x0, *params)`` may be any code that compiled functions are made of; with `host` it is plain Python, called by the compiled
-    code. There `f` is the compiled residual, with ``f.jacobian``::
+    ``solver(f, x0, *params)`` may be any code that compiled functions are made of; with `host` it is plain Python, called
+    by the compiled code. There `f` is the compiled residual, with ``f.jacobian``::
 
         def solver(f, x0, *params):
             return scipy.optimize.root(f, x0, args=params, jac=f.jacobian)
