@@ -19,7 +19,7 @@ from pullback.ir.ops.elementary import StopGradient
 from pullback.location import caller
 from pullback.tracer.numpy_protocol import wrap
 from pullback.tracer.record import Recorder
-from pullback.tracer.trace import Trace, find_recorder
+from pullback.tracer.trace import Trace, find_recorder, name_of
 from pullback.tracer.traced import Traced, array_of
 from pullback.tracer.tree import flatten, map_leaves
 
@@ -173,7 +173,7 @@ class CompiledFunction(Generic[P, R]):
         if instance is None:
             return self
         attributes = getattr(instance, "__dict__", None)
-        place, key = f"_compiled_{transforms.name_of(self)}", _shown_attributes(attributes)
+        place, key = f"_compiled_{name_of(self)}", _shown_attributes(attributes)
         if isinstance(attributes, dict) and place in attributes:
             known_key, known = attributes[place]
             if known_key == key:
@@ -182,7 +182,7 @@ class CompiledFunction(Generic[P, R]):
             functools.partial(self.__wrapped__, instance), self._chosen, self._argnames, self.has_aux, self._static,
             self.options,
         )  # fmt: skip
-        bound.__name__ = transforms.name_of(self)
+        bound.__name__ = name_of(self)
         if isinstance(attributes, dict):
             attributes[place] = (key, bound)
         return bound
@@ -196,7 +196,7 @@ class CompiledFunction(Generic[P, R]):
     def _dispatcher(self, name: str, fun: Callable[..., Any]) -> Dispatcher:
         known = self._dispatchers.get(name)
         if known is None:
-            shown = transforms.name_of(self) + ("" if name == "_entry" else f"_{name}")
+            shown = name_of(self) + ("" if name == "_entry" else f"_{name}")
             publish = functools.partial(self._publish, name)
             known = self._dispatchers[name] = Dispatcher(
                 fun, shown, self.__doc__ or "", publish=publish, boundscheck=self.options.boundscheck
@@ -227,7 +227,7 @@ class CompiledFunction(Generic[P, R]):
         for name in argnames:
             if name not in positional:
                 raise ArgumentError(
-                    f"argnames names {name!r}, which is no positional argument of {transforms.name_of(self)}",
+                    f"argnames names {name!r}, which is no positional argument of {name_of(self)}",
                     location=caller(), help=f"the arguments are {', '.join(positional)}",
                 )  # fmt: skip
         if argnames:
@@ -238,7 +238,7 @@ class CompiledFunction(Generic[P, R]):
         for number in _as_tuple(argnums):
             if not -len(positional) <= number < len(positional):
                 raise ArgumentError(
-                    f"argnums names argument {number}, but {transforms.name_of(self)} takes {len(positional)}",
+                    f"argnums names argument {number}, but {name_of(self)} takes {len(positional)}",
                     location=caller(),
                 )  # fmt: skip
         wrapped = tuple([number % len(positional) for number in _as_tuple(argnums)])
@@ -257,7 +257,7 @@ class CompiledFunction(Generic[P, R]):
         for number in _as_tuple(self._argnums):
             place = number % len(args) if -len(args) <= number < 0 else number
             if place in places:
-                raise ArgumentError(f"argument {place} of {transforms.name_of(self)} is static and has no derivative",
+                raise ArgumentError(f"argument {place} of {name_of(self)} is static and has no derivative",
                                     location=caller(), help="name another one in argnums")  # fmt: skip
             moved.append(place - sum(each < place for each in places))
         argnums = moved[0] if isinstance(self._argnums, int) else tuple(moved)
@@ -291,7 +291,8 @@ class CompiledFunction(Generic[P, R]):
         from pullback.stages import lowered  # loads the drawing and LLVM's assembly printer
 
         def traced(name: str) -> Trace:
-            getattr(self, name)  # makes the dispatcher
+            if name != "_entry":
+                getattr(self, name)  # makes the dispatcher
             return self._dispatchers[name].trace_for(args, kwargs)
 
         return lowered(functools.partial(traced, "_entry"), functools.partial(traced, "value_and_grad"))
@@ -309,7 +310,7 @@ class CompiledFunction(Generic[P, R]):
         return memory(self._dispatchers)
 
     def __repr__(self) -> str:
-        return f"<CompiledFunction {transforms.name_of(self)}>"
+        return f"<CompiledFunction {name_of(self)}>"
 
 
 def _as_tuple(argnums: Argnums) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from pullback.codegen.program import BODY, Program, build_program
 from pullback.config import settings
 from pullback.ir.clone import copy_function
 from pullback.ir.core import Function
+from pullback.ir.passes.custom_calls import inline_custom_calls
 from pullback.ir.passes.pipeline import simplify
 from pullback.ir.types import type_of
 from pullback.ir.verify import verify
@@ -67,8 +68,9 @@ class CallSpec:
 
 
 def optimize(function: Function) -> Function:
-    """A copy of a function, simplified as the settings say."""
+    """A copy of a function, custom calls replaced by what they compute, simplified as the settings say."""
     optimized = copy_function(function)
+    inline_custom_calls(optimized)
     if settings().verify:
         verify(optimized)
     if settings().opt:

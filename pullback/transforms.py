@@ -14,9 +14,10 @@ from pullback.ir.ad.batch import batch
 from pullback.ir.ad.checkpoint import under_budget
 from pullback.ir.ad.forward import pushforward
 from pullback.ir.ad.reverse import adjoint
-from pullback.ir.core import Function, Region
+from pullback.ir.core import Function, Operation, Region, walk
 from pullback.ir.ops.arithmetic import Cast
 from pullback.ir.ops.creation import Iota
+from pullback.ir.ops.custom import CustomCall, VjpRule
 from pullback.ir.ops.logic import Equal
 from pullback.ir.ops.shape import Reshape
 from pullback.ir.passes.dce import dce
@@ -24,7 +25,7 @@ from pullback.ir.types import ArrayType
 from pullback.location import caller
 from pullback.tracer.leaf import Leaf, leaves_of
 from pullback.tracer.record import Recorder
-from pullback.tracer.trace import Trace, call_again, call_inline, leaf_names, trace
+from pullback.tracer.trace import Trace, call_again, call_inline, leaf_names, name_of, trace
 from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
 
 Argnums = int | tuple[int, ...]
@@ -86,12 +87,6 @@ def call(
     names = leaf_names(() if code is None else code.co_varnames[bound : code.co_argcount], structure)
     made = trace(fun, leaves, structure, name=name_of(fun), names=names, outer=recorder, writes=writes)
     return Call(recorder, made, values, structure)
-
-
-def name_of(fun: Callable[..., Any]) -> str:
-    """A function's name as the IR may print it."""
-    name = getattr(fun, "__name__", type(fun).__name__)
-    return "".join(letter if letter.isalnum() or letter == "_" else "_" for letter in name)
 
 
 def split_output(made: Trace, has_aux: bool) -> tuple[Structure, Structure | None]:
@@ -185,11 +180,12 @@ def _fitting(values: Sequence[Any], types: Sequence[Any], what: str) -> list[Any
 
 
 def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_aux: bool, args: tuple[Any, ...],
-             kwargs: dict[str, Any], forward: bool | None) -> Any:  # fmt: skip
+             kwargs: dict[str, Any], forward: bool | None, square_forward: bool = False) -> Any:  # fmt: skip
     """All partial derivatives of a function of float arrays: the result's axes, then those of the argument.
 
     In the structure of the results, each in the structure of the arguments. All rows (of a result) or columns (of an
-    argument) are found at once, by one derivative mapped over unit vectors: forward if there are fewer columns.
+    argument) are found at once, by one derivative mapped over unit vectors: forward if there are fewer columns, or (with
+    `square_forward`) as many.
     With `has_aux` it is ``(jacobian of the first result, the second result)``.
 
     Raises: DerivativeError for results that are no floats.
@@ -203,7 +199,9 @@ def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_
     positions = made.positions(argnums)
     sources = [made.trace.leaves[position].type for position in positions]
     if forward is None:
-        forward = sum(each.size for each in sources) < sum(each.size for each in types)
+        taken, given = (sum(each.size for each in kinds) for kinds in (sources, types))
+        forward = taken < given or (square_forward and taken == given)
+        forward = forward and not any(_is_reverse_only(each) for each in walk(made.trace.function.body))
     by_result: list[list[Any]] = [[] for _ in types]
     if forward:
         for position, source in zip(positions, sources, strict=True):
@@ -221,6 +219,10 @@ def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_
         return found
     results = call_inline(recorder, made.trace.function, made.trace, made.values)
     return found, unflatten(aux, results[len(types) :])
+
+
+def _is_reverse_only(operation: Operation) -> bool:
+    return isinstance(operation.op, CustomCall) and isinstance(operation.op.rule, VjpRule)
 
 
 def _first_results(made: Trace, stop: int, start: int = 0) -> Function:

@@ -75,6 +75,13 @@ class Region:
         self.yields = tuple(yields)
 
 
+class Opaque:
+    """An attribute that is an object of its own: printed by its `name`, which is all that text knows of it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 class Function:
     """A named region closed over nothing: its last arguments stand for captured arrays, bound by pointer.
 
@@ -120,6 +127,10 @@ class Builder:
     def value(self, op: Op, *operands: Value) -> Value:
         """Emit an op with one result and give that."""
         return self.emit(op, *operands).results[0]
+
+    def capture(self, array: Array) -> Value:
+        """The value that stands for an outside array."""
+        raise NotImplementedError
 
     def scale(self, factor: Value, partial: Value) -> Value:
         """``factor * partial``, in derivatives: builders there know which factors are zero on purpose."""

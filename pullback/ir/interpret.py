@@ -12,6 +12,7 @@ from pullback.ir.analysis.uses import operation_reads, own_values
 from pullback.ir.core import Array, Function, Operation, Region, Value
 from pullback.ir.ops.check import Check
 from pullback.ir.ops.control import Call, Control, EmptyTape, For, If, Loop, Replay, While
+from pullback.ir.ops.custom import CustomCall
 from pullback.location import UNKNOWN
 
 Tape = list[Sequence[Any]]
@@ -92,6 +93,8 @@ class _Interpreter:
                 return [*state, *tapes]
             case Call():
                 return self.run(regions[0], operands)
+            case CustomCall() as op:
+                return self.run(op.bound().primal.body, operands)
             case EmptyTape():
                 return [[]]
         raise TypeError(f"{operation.op.name} has no meaning here")

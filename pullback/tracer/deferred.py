@@ -25,6 +25,7 @@ from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import Control
 from pullback.ir.ops.elementary import Smooth
+from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.reduction import ReduceProd, ReduceSum
 from pullback.ir.passes.pipeline import simplify
 from pullback.ir.print import print_function
@@ -312,7 +313,7 @@ def _is_exact(op: Op) -> bool:
     """Whether NumPy and native code give the same bits: all but rounded functions and sums in another order."""
     if isinstance(op, Elementwise):
         return not isinstance(op, Smooth | Pow)
-    return not isinstance(op, ReduceSum | ReduceProd | Matmul)
+    return not isinstance(op, ReduceSum | ReduceProd | Matmul | Solve)
 
 
 ENGINE = Engine()

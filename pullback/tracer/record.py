@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pullback.config import settings
-from pullback.errors import TraceError
+from pullback.errors import EscapedError, TraceError
 from pullback.ir.core import Function, Region, RegionBuilder, Value, walk
 from pullback.ir.ops.creation import Full
 from pullback.ir.types import type_of
@@ -288,9 +288,9 @@ def recording(recorder: Recorder) -> Iterator[Recorder]:
         _current.reset(token)
 
 
-def escaped() -> TraceError:
+def escaped() -> EscapedError:
     """The error for a traced value that is used where its trace is not under way."""
-    return TraceError(
+    return EscapedError(
         "a traced value is used outside of the function that made it", location=caller(),
         help="return it from the function instead of storing it outside",
     )  # fmt: skip

@@ -78,6 +78,32 @@ def remade(kind: type, fields: dict[str, Any]) -> Any:
     return instance
 
 
+def leaves_like(structure: Structure, tree: Any) -> list[Any] | None:
+    """The leaves of a tree that nests as `structure` says, None for each leaf below a None; None if it does not nest so.
+
+    Tuples and lists may stand for each other.
+    """
+    if tree is None:
+        return [None] * structure.leaves
+    if structure.type is None:
+        return [tree]
+    if isinstance(tree, dict):
+        children = [tree[key] for key in structure.keys if key in tree]
+    elif dataclasses.is_dataclass(tree):
+        children = [getattr(tree, name) for name in structure.keys if hasattr(tree, name)]
+    else:
+        children = list(tree) if isinstance(tree, tuple | list) else []
+    if len(children) != len(structure.children):
+        return None
+    found: list[Any] = []
+    for child, each in zip(structure.children, children, strict=True):
+        inner = leaves_like(child, each)
+        if inner is None:
+            return None
+        found += inner
+    return found
+
+
 def map_leaves(function: Callable[..., Any], tree: Any) -> Any:
     """The tree with `function` applied to each leaf."""
     leaves, structure = flatten(tree)
