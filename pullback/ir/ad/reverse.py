@@ -11,7 +11,7 @@ from pullback.ir.analysis.activity import active_values
 from pullback.ir.analysis.uses import operation_reads
 from pullback.ir.clone import copy_function
 from pullback.ir.core import Builder, Function, Operation, RegionBuilder, Value
-from pullback.ir.passes.pipeline import simplify
+from pullback.ir.passes.pipeline import prepare
 from pullback.location import UNKNOWN
 
 
@@ -80,9 +80,7 @@ def adjoint(
     Raises: DerivativeError with the user's line for an operation without a derivative.
     """
     primal_function = copy_function(function)
-    if any(operation.regions for operation in function.body.operations):
-        # What is the same in all iterations, or is not needed at all, must not be saved in each.
-        simplify(primal_function)
+    prepare(primal_function)
     region, captured = primal_function.body, primal_function.captured
     b = RegionBuilder(region)
     outputs = list(region.yields)

@@ -1,0 +1,154 @@
+"""Loops that were written out are rolled up again: compile time depends on a step, not on how often it is repeated.
+
+What it is worth. Straight-line code costs about a millisecond of compile time an operation, and more the more there is;
+what it saves when it runs is little for numbers and small arrays. Those are rolled from `WORTH` operations on. Steps
+that are nothing but elementwise arithmetic on large arrays are fused over all steps into one pass over memory, which a
+loop would do step by step: only `WORTH_LARGE` of them are rolled, where compiling takes longer than anybody waits. Steps
+with products or reductions of large arrays pass over memory step by step in any case, and are rolled as small ones are.
+"""
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from math import prod
+
+from pullback.ir.analysis.cost import is_move
+from pullback.ir.analysis.inductions import form_of, is_window
+from pullback.ir.analysis.outputs import Outputs, outputs_of
+from pullback.ir.analysis.repeats import Scan, repeats, scan
+from pullback.ir.analysis.steps import Run, Varying, run_of
+from pullback.ir.core import Function, Region, Value
+from pullback.ir.ops.base import Elementwise
+from pullback.ir.ops.window import Write
+from pullback.ir.passes.dce import prune
+from pullback.ir.passes.rolling import Rolling
+
+WORTH = 96
+"""Operations that rolling has to save."""
+WORTH_LARGE = 1500
+"""The same where each step would be a pass of its own over large arrays."""
+LARGE = 2048
+"""Elements from which on an array is large: two of them no longer fit the nearest cache together with others."""
+EFFORT = 24
+"""How many operations may be looked at, for each there is, before the search is given up."""
+
+
+def reroll(function: Function) -> bool:
+    """Make a loop of steps that repeat: op for op, each operand the same value in all, or computed in this step or in
+    one a fixed number of steps back, or a constant, window or value that was known before and depends on the step.
+
+        %0 = mul %x, %a : f64[]        // =>  %0 = for %zero, %many, %one, %x { ^(%i, %y)
+        %1 = sin %0 : f64[]                     %1 = mul %y, %a : f64[]
+        %2 = mul %1, %a : f64[]                 %2 = sin %1 : f64[]
+        %3 = sin %2 : f64[]                     yield %2
+        …                                     } : f64[]
+
+    Every element is computed by the same operations in the same order. What is used of other steps than the last few is
+    collected in an array. Lines are those of the first step.
+    """
+    changed = False
+    pending = [function.body]
+    while pending:
+        region = pending.pop()
+        while _reroll_region(function, region):
+            changed = True
+        pending += [inner for operation in region.operations for inner in operation.regions]
+    return changed
+
+
+def _reroll_region(function: Function, region: Region) -> bool:
+    if len(region.operations) <= WORTH:
+        return False
+    found = scan(region)
+    runs = _chosen(found)
+    if not runs:
+        return False
+    Rolling(function, found, runs).apply()
+    prune(region)
+    return True
+
+
+def _chosen(found: Scan) -> list[tuple[Run, Outputs]]:
+    """Runs that do not meet, the largest first, in order."""
+    count = len(found.operations)
+    if count <= WORTH:
+        return []
+    taken = [False] * count
+    chosen: list[tuple[Run, Outputs]] = []
+    touched: set[int] = set()
+    effort = EFFORT * count
+    users: dict[Value, list[int]] | None = None
+    for stretch in repeats(found.shapes):
+        center = (stretch.start + stretch.stop) // 2
+        if stretch.gain < WORTH // 2 or taken[center]:
+            continue
+        effort -= stretch.stop - stretch.start
+        if effort < 0:
+            break
+        run = run_of(found, stretch)
+        if run is None or any(taken[run.first : run.last]):
+            continue
+        if users is None:
+            users = _users(found)
+        outputs = outputs_of(run, users)
+        if outputs is None or not _pays(run, outputs) or _meets(run, outputs, taken, touched):
+            continue
+        taken[run.first : run.last] = [True] * (run.last - run.first)
+        touched |= outputs.touched
+        chosen.append((run, outputs))
+    return sorted(chosen, key=lambda each: each[0].first)
+
+
+def _users(found: Scan) -> dict[Value, list[int]]:
+    """Which operations read a value, by number; the region's end counts as one."""
+    users: dict[Value, list[int]] = {}
+    for number, reads in enumerate(found.reads):
+        for value in reads:
+            users.setdefault(value, []).append(number)
+    for value in found.region.yields:
+        users.setdefault(value, []).append(len(found.reads))
+    return users
+
+
+def _meets(run: Run, outputs: Outputs, taken: Sequence[bool], touched: Collection[int]) -> bool:
+    """Whether a run has to wait for others that are being rolled: it stacks their values, or joins what is theirs."""
+    place = run.scan.place
+    return (
+        any(taken[number] for number in outputs.touched)
+        or any(run.first <= number < run.last for number in touched)
+        or any(taken[place[value]] for roles in run.roles for role in roles if isinstance(role, Varying)
+               for value in role.values if value in place)
+    )  # fmt: skip
+
+
+def _pays(run: Run, outputs: Outputs) -> bool:
+    """Whether a run can be rolled, and is worth it."""
+    added = outputs.added
+    for position, roles in enumerate(run.roles):
+        for role in roles:
+            if isinstance(role, Varying):
+                form = form_of(role.values)
+                if form is None:
+                    return False
+                added += form.added
+        if position in run.windows and not is_window(run.step[position].op):
+            return False
+    saved = run.period * (run.trips - 1) - added
+    worth = WORTH_LARGE if _is_one_pass(run) else WORTH
+    return saved >= worth and 2 * saved >= run.period * run.trips
+
+
+def _is_one_pass(run: Run) -> bool:
+    """Whether steps are large and elementwise, so that all of them together are one pass over memory."""
+    large = False
+    for operation in run.step:
+        if isinstance(operation.op, Elementwise):
+            large |= _elements(operation.results) >= LARGE
+        elif not is_move(operation) and not isinstance(operation.op, Write) and _elements(operation.operands) >= LARGE:
+            return False
+    return large
+
+
+def _elements(values: Iterable[Value]) -> int:
+    """Elements of the largest of some values."""
+    sizes = [prod(dim if isinstance(dim, int) else LARGE for dim in value.type.dims) for value in values]
+    return max(sizes, default=0)
