@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pullback.collector import collector_paused
 from pullback.config import log, settings
 from pullback.errors import ArgumentError
 from pullback.location import caller
@@ -252,9 +253,10 @@ class Dispatcher:
         reason = self._reason(leaves, static)
         self.reasons.append(reason)
         log("recompile", "%s: %s", self.name, reason)
-        traced = self.trace(leaves, structure, static)
-        call = call_spec(traced)
-        executable = compile_function(traced.function, call)
+        with collector_paused():
+            traced = self.trace(leaves, structure, static)
+            call = call_spec(traced)
+            executable = compile_function(traced.function, call)
         miss = partial(self.again, static) if static else self.miss
         entry = native_entry(executable, call, miss, self.name, self.doc)
         direct = _result_tree(traced.output) is not None

@@ -32,7 +32,7 @@ EFFORT = 24
 """How many operations may be looked at, for each there is, before the search is given up."""
 
 
-def reroll(function: Function) -> bool:
+def reroll(function: Function, *, worth: int = WORTH) -> bool:
     """Make a loop of steps that repeat: op for op, each operand the same value in all, or computed in this step or in
     one a fixed number of steps back, or a constant, window or value that was known before and depends on the step.
 
@@ -43,23 +43,23 @@ def reroll(function: Function) -> bool:
         …                                     } : f64[]
 
     Every element is computed by the same operations in the same order. What is used of other steps than the last few is
-    collected in an array. Lines are those of the first step.
+    collected in an array. Lines are those of the first step. At least `worth` operations have to be saved.
     """
     changed = False
     pending = [function.body]
     while pending:
         region = pending.pop()
-        while _reroll_region(function, region):
+        while _reroll_region(function, region, worth):
             changed = True
         pending += [inner for operation in region.operations for inner in operation.regions]
     return changed
 
 
-def _reroll_region(function: Function, region: Region) -> bool:
-    if len(region.operations) <= WORTH:
+def _reroll_region(function: Function, region: Region, worth: int) -> bool:
+    if len(region.operations) <= worth:
         return False
     found = scan(region)
-    runs = _chosen(found)
+    runs = _chosen(found, worth)
     if not runs:
         return False
     Rolling(function, found, runs).apply()
@@ -67,10 +67,10 @@ def _reroll_region(function: Function, region: Region) -> bool:
     return True
 
 
-def _chosen(found: Scan) -> list[tuple[Run, Outputs]]:
+def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
     """Runs that do not meet, the largest first, in order."""
     count = len(found.operations)
-    if count <= WORTH:
+    if count <= worth:
         return []
     taken = [False] * count
     chosen: list[tuple[Run, Outputs]] = []
@@ -79,7 +79,7 @@ def _chosen(found: Scan) -> list[tuple[Run, Outputs]]:
     users: dict[Value, list[int]] | None = None
     for stretch in repeats(found.shapes):
         center = (stretch.start + stretch.stop) // 2
-        if stretch.gain < WORTH // 2 or taken[center]:
+        if stretch.gain < worth // 2 or taken[center]:
             continue
         effort -= stretch.stop - stretch.start
         if effort < 0:
@@ -90,7 +90,7 @@ def _chosen(found: Scan) -> list[tuple[Run, Outputs]]:
         if users is None:
             users = _users(found)
         outputs = outputs_of(run, users)
-        if outputs is None or not _pays(run, outputs) or _meets(run, outputs, taken, touched):
+        if outputs is None or not _pays(run, outputs, worth) or _meets(run, outputs, taken, touched):
             continue
         taken[run.first : run.last] = [True] * (run.last - run.first)
         touched |= outputs.touched
@@ -120,7 +120,7 @@ def _meets(run: Run, outputs: Outputs, taken: Sequence[bool], touched: Collectio
     )  # fmt: skip
 
 
-def _pays(run: Run, outputs: Outputs) -> bool:
+def _pays(run: Run, outputs: Outputs, worth: int) -> bool:
     """Whether a run can be rolled, and is worth it."""
     added = outputs.added
     for position, roles in enumerate(run.roles):
@@ -133,8 +133,8 @@ def _pays(run: Run, outputs: Outputs) -> bool:
         if position in run.windows and not is_window(run.step[position].op):
             return False
     saved = run.period * (run.trips - 1) - added
-    worth = WORTH_LARGE if _is_one_pass(run) else WORTH
-    return saved >= worth and 2 * saved >= run.period * run.trips
+    needed = max(worth, WORTH_LARGE) if _is_one_pass(run) else worth
+    return saved >= needed and 2 * saved >= run.period * run.trips
 
 
 def _is_one_pass(run: Run) -> bool:
