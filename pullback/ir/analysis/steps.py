@@ -83,17 +83,18 @@ def run_of(scan: Scan, stretch: Stretch) -> Run | None:
 
     Steps begin where fewest values are handed from one to the next. Work is linear in the stretch.
     """
+    found = None
     period = stretch.period
     while True:
         start, stop = _widest(scan, stretch.start, stretch.stop, period)
         if stop - start < LEAST_TRIPS * period:
-            return None
+            return found
         center = (stretch.start + stretch.stop) // 2
         start = _best_start(scan, start, stop, period, center)
         run = _Slots(scan, start, (stop - start) // period, period, (center - start) // period).run()
         if run is None:
-            return None
-        again = _alternating(run)
+            return found
+        found, again = run, _alternating(run)
         if again == 1:
             return run
         period *= again

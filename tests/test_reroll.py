@@ -1,0 +1,203 @@
+"""Rerolling on random programs that repeat themselves: the same bits, the same gradients, and a loop where there was none."""
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pullback as pb
+from pullback.compiler import compile_function
+from pullback.dtypes import f64
+from pullback.ir.ad.forward import pushforward
+from pullback.ir.ad.reverse import adjoint
+from pullback.ir.analysis.repeats import repeats
+from pullback.ir.clone import copy_function
+from pullback.ir.core import Array, Function, Op, Region, RegionBuilder, Value, walk
+from pullback.ir.interpret import interpret
+from pullback.ir.ops.arithmetic import Add, Maximum, Mul, Sub
+from pullback.ir.ops.control import For
+from pullback.ir.ops.creation import Full
+from pullback.ir.ops.elementary import Cos, Sin, Tanh
+from pullback.ir.ops.shape import Concatenate, Reshape, Slice
+from pullback.ir.passes.reroll import WORTH, WORTH_LARGE, reroll
+from pullback.ir.print import print_function
+from pullback.ir.types import ArrayType
+from pullback.ir.verify import verify
+
+UNARY: tuple[Op, ...] = (Sin(), Cos(), Tanh())
+BINARY: tuple[Op, ...] = (Add(), Sub(), Mul(), Maximum())
+WIDTH = 64
+SEEDS = range(40)
+
+
+class Repeating:
+    """A function of a few numbers (or rows) and a matrix, with steps that a random template writes out."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random = np.random.default_rng(seed)
+        dims = ((), (), (3,))[seed % 3]
+        kind = ArrayType(f64, dims)
+        arguments = [Value(kind, name=name) for name in "xyz"] + [Value(ArrayType(f64, (WIDTH, *dims)), name="w")]
+        self.kind, self.matrix = kind, arguments[3]
+        self.b = RegionBuilder(Region(arguments))
+        self.trips = int(random.integers(10, 30))
+        self.history: list[list[Value]] = []
+        known = arguments[:3]
+        for _ in range(int(random.integers(4))):
+            known.append(self.apply(self.below(3), [known[self.below(len(known))] for _ in range(2)]))
+        self.outside = known
+        self.template = [self.slots(position) for position in range(int(random.integers(2, 7)))]
+        own = len(self.template)
+        for position in range(own):
+            # A sum that is carried keeps all of a step alive.
+            before = ("step", own + position - 1) if position else ("back", 0, 2 * own - 1)
+            self.template.append((len(UNARY), [before, ("step", position)]))
+        starts = [[known[self.below(len(known))] for _ in self.template] for _ in range(3)]
+        for step in range(self.trips):
+            row: list[Value] = []
+            for op, sources in self.template:
+                row.append(self.apply(op, [self.operand(source, step, row, starts) for source in sources]))
+            self.history.append(row)
+        self.b.region.yields = tuple(self.results())
+        self.function = Function("repeating", self.b.region)
+
+    def below(self, count: int) -> int:
+        return int(self.random.integers(count))
+
+    def slots(self, position: int) -> tuple[int, list[tuple[Any, ...]]]:
+        """The op of a step's operation, and where its operands come from."""
+        sources: list[tuple[Any, ...]] = []
+        for _ in range(2):
+            match self.below(7):
+                case 0:
+                    sources.append(("outside", self.below(len(self.outside))))
+                case 1 | 2 if position:
+                    sources.append(("step", self.below(position)))
+                case 3:
+                    sources.append(("row", self.below(3), self.below(2) + 1))
+                case 4:
+                    sources.append(("count", self.below(5) - 2, self.below(4)))
+                case 5:
+                    sources.append(("numbers", self.random.normal(size=[1, 2, 3, 40][self.below(4)])))
+                case _:
+                    sources.append(("back", self.below(self.below(3) + 1), self.below(8)))
+        return self.below(len(UNARY) + len(BINARY)), sources
+
+    def operand(self, source: tuple[Any, ...], step: int, row: list[Value], starts: list[list[Value]]) -> Value:
+        match source:
+            case ("outside", number):
+                return self.outside[number]
+            case ("step", position):
+                return row[position]
+            case ("row", start, stride):
+                dims = self.kind.dims
+                op = Slice((start + stride * step, *(0 for _ in dims)), (1, *self.kind.shape), (1,) * (1 + len(dims)))
+                return self.b.value(Reshape(dims), self.b.value(op, self.matrix))
+            case ("count", start, stride):
+                return self.b.value(Full(float(start + stride * step), f64, self.kind.dims))
+            case ("numbers", numbers):
+                return self.b.value(Full(float(numbers[step % len(numbers)]), f64, self.kind.dims))
+            case ("back", steps, position):
+                position %= len(self.template)
+                before = step - 1 - steps
+                return self.history[before][position] if before >= 0 else starts[before][position]
+        raise AssertionError(source)
+
+    def apply(self, op: int, operands: Sequence[Value]) -> Value:
+        if op < len(UNARY):
+            return self.b.value(UNARY[op], operands[0])
+        made = self.b.value(BINARY[op - len(UNARY)], *operands)
+        return self.b.value(Tanh(), made) if isinstance(BINARY[op - len(UNARY)], Mul) else made
+
+    def results(self) -> list[Value]:
+        """Results of the last steps, of all steps joined, and of some."""
+        found = [self.history[-1][-1]]
+        position = self.below(len(self.template))
+        if self.below(2):
+            found.append(self.history[-1 - self.below(3)][position])
+        if self.below(2):
+            dims = (1, *self.kind.dims)
+            rows = [self.b.value(Reshape(dims), each[position]) for each in self.history]
+            if self.below(2):
+                rows.reverse()
+            if self.below(2):
+                rows = [self.b.value(Reshape(dims), self.outside[0]), *rows[self.below(3) :: self.below(2) + 1]]
+            found.append(self.b.value(Concatenate(0), *rows))
+        if self.below(4) == 0:
+            found.append(self.history[self.below(self.trips)][position])
+        return found
+
+    def arguments(self) -> list[Array]:
+        return [self.random.normal(size=value.type.shape) for value in self.function.parameters]
+
+
+def loops(function: Function) -> int:
+    return sum(isinstance(operation.op, For) for operation in walk(function.body))
+
+
+def same_bits(found: Sequence[Array], wanted: Sequence[Array]) -> None:
+    for left, right in zip(found, wanted, strict=True):
+        assert left.shape == right.shape and left.tobytes() == right.tobytes(), (left, right)
+
+
+def rolled(function: Function) -> Function:
+    result = copy_function(function)
+    assert reroll(result, worth=8)
+    verify(result)
+    return result
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_interpreted(seed: int) -> None:
+    """A loop is found, which means the same to the bit; a second run finds nothing."""
+    program = Repeating(seed)
+    verify(program.function)
+    result = rolled(program.function)
+    assert loops(result)
+    for _ in range(2):
+        arguments = program.arguments()
+        same_bits(interpret(result, arguments), interpret(program.function, arguments))
+    text = print_function(result)
+    assert not reroll(result, worth=8)
+    assert print_function(result) == text
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_derivatives(seed: int) -> None:
+    """Both modes of the loop agree with those of straight-line code; what is not needed for them may be rounded else."""
+    program = Repeating(seed)
+    result = rolled(program.function)
+    arguments = program.arguments()
+    random = np.random.default_rng(seed)
+    bars = [random.normal(size=kind.shape) for kind in result.result_types]
+    dots = [random.normal(size=each.shape) for each in arguments]
+    with pb.config(opt=0):
+        wanted = interpret(adjoint(program.function, [0, 1, 2, 3]), [*arguments, *bars])
+        moved = interpret(pushforward(program.function, [0, 1, 2, 3]), [*arguments, *dots])
+        found = interpret(adjoint(result, [0, 1, 2, 3]), [*arguments, *bars])
+        pushed = interpret(pushforward(result, [0, 1, 2, 3]), [*arguments, *dots])
+    for left, right in zip([*found, *pushed], [*wanted, *moved], strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(right).max(initial=0)))
+
+
+@pytest.mark.parametrize("seed", SEEDS[::8])
+def test_native(seed: int) -> None:
+    """The same in native code: values to the bit, gradients to rounding."""
+    program = Repeating(seed)
+    result = rolled(program.function)
+    arguments = program.arguments()
+    with pb.config(opt=0):
+        wanted = compile_function(program.function)(arguments)
+        slopes = compile_function(adjoint(program.function, [0, 3], seeded=[]))(arguments)
+        plain = adjoint(program.function, [0, 1, 2, 3])
+    same_bits(compile_function(result)(arguments), wanted)
+    bars = [np.ones(kind.shape) for kind in result.result_types]
+    found = compile_function(adjoint(result, [0, 1, 2, 3]))([*arguments, *bars])
+    same_bits(found[: len(wanted)], wanted)
+    assert all(not each.any() for each in slopes[len(wanted) :])
+    for left, right in zip(found, interpret(plain, [*arguments, *bars]), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(right).max(initial=0)))
