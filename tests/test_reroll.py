@@ -126,6 +126,9 @@ class Repeating:
                 rows.reverse()
             if self.below(2):
                 rows = [self.b.value(Reshape(dims), self.outside[0]), *rows[self.below(3) :: self.below(2) + 1]]
+            if self.below(2):
+                others = [self.b.value(Reshape(dims), each[-1]) for each in self.history[: len(rows)]]
+                rows = [each for pair in zip(rows, others, strict=False) for each in pair]
             found.append(self.b.value(Concatenate(0), *rows))
         if self.below(4) == 0:
             found.append(self.history[self.below(self.trips)][position])

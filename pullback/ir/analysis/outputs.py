@@ -12,6 +12,8 @@ from pullback.ir.types import Shape, TapeType
 
 MOST_LATE = 4
 """Results of so many last steps are carried out of a loop by themselves."""
+MOST_TOGETHER = 8
+"""Different results that are joined by turns."""
 COLLECTED = 64
 """Elements of each of the results that are taken one by one out of an array of all."""
 
@@ -22,17 +24,22 @@ Source = tuple[int, int]
 
 @dataclass(frozen=True)
 class Part:
-    """Operands `place` and after of a concatenation: a result of `count` steps from `step` on, `stride` apart.
+    """Operands `place` and after of a concatenation: `rounds` times one result of each of `sources`.
 
-    Each has the shape `shape` there.
+    The first round has those of the steps `steps`, each next one those `strides` on. Each has the shape `shape` there.
     """
 
     place: int
-    source: Source
-    step: int
-    stride: int
-    count: int
+    sources: tuple[Source, ...]
+    steps: tuple[int, ...]
+    strides: tuple[int, ...]
+    rounds: int
     shape: Shape
+
+    @property
+    def count(self) -> int:
+        """How many operands it is."""
+        return len(self.sources) * self.rounds
 
 
 @dataclass
@@ -87,7 +94,8 @@ def outputs_of(run: Run, users: Users) -> Outputs | None:
     outputs.touched.update(joins)
     for number in joins:
         outputs.joins[number] = _parts(run.scan.reads[number], collected)
-    outputs.added = 2 * len(outputs.singles) + 2 * sum(len(parts) for parts in outputs.joins.values())
+    joined_sources = sum(len(part.sources) for parts in outputs.joins.values() for part in parts)
+    outputs.added = 2 * len(outputs.singles) + 2 * joined_sources
     return outputs
 
 
@@ -111,18 +119,41 @@ def _joined(run: Run, users: Users, value: Value, number: int) -> list[tuple[Val
 
 
 def _parts(operands: Sequence[Value], collected: Mapping[Value, tuple[Source, int, Shape]]) -> list[Part]:
-    """The operands of a concatenation that come from a run, as few parts as possible."""
+    """The operands of a concatenation that come from a run, in few parts."""
+    found = [collected.get(operand) for operand in operands]
     parts: list[Part] = []
-    for place, operand in enumerate(operands):
-        found = collected.get(operand)
-        if found is None:
+    place = 0
+    while place < len(found):
+        if found[place] is None:
+            place += 1
             continue
-        source, step, shape = found
-        last = parts[-1] if parts else None
-        if last is not None and last.place + last.count == place and (last.source, last.shape) == (source, shape):
-            stride = step - last.step if last.count == 1 else last.stride
-            if stride and step == last.step + stride * last.count:
-                parts[-1] = Part(last.place, source, last.step, stride, last.count + 1, shape)
-                continue
-        parts.append(Part(place, source, step, 1, 1, shape))
+        best = _part(found, place, 1)
+        for width in range(2, MOST_TOGETHER + 1):
+            if best is None or best.rounds == 1:
+                best = _part(found, place, width) or best
+        assert best is not None
+        parts.append(best)
+        place += best.count
     return parts
+
+
+def _part(found: Sequence[tuple[Source, int, Shape] | None], place: int, width: int) -> Part | None:
+    """As many rounds of `width` operands as follow one pattern; None where one is not enough to say."""
+    first = [each for each in found[place : place + width] if each is not None]
+    second = [each for each in found[place + width : place + 2 * width] if each is not None]
+    shape = first[0][2]
+    if len(first) < width or any(each[2] != shape for each in first):
+        return None
+    sources, steps = tuple([each[0] for each in first]), tuple([each[1] for each in first])
+    strides = tuple([after[1] - before[1] for before, after in zip(first, second, strict=False)])
+    rounds = 1
+    while len(strides) == width and all(strides):
+        begin = place + width * rounds
+        wanted = [(source, step + stride * rounds, shape)
+                  for source, step, stride in zip(sources, steps, strides, strict=True)]  # fmt: skip
+        if list(found[begin : begin + width]) != wanted:
+            break
+        rounds += 1
+    if rounds == 1 and width > 1:
+        return None
+    return Part(place, sources, steps, strides if rounds > 1 else (1,) * width, rounds, shape)

@@ -1,7 +1,7 @@
 """Runs of steps that were found are replaced by loops: steps, roles of operands and outputs in, `for` operations out."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +84,7 @@ class Rolling:
         place = 0
         for loop, part in sorted(parts, key=lambda each: each[1].place):
             operands += operation.operands[place : part.place]
-            operands.append(_joined(self.b, loop.arrays[part.source], part, axis))
+            operands.append(_joined(self.b, loop.arrays, part, axis))
             place = part.place + part.count
         operation.operands = (*operands, *operation.operands[place:])
 
@@ -101,17 +101,26 @@ class Rolling:
         return known
 
 
-def _joined(b: Builder, array: Value, part: Part, axis: int) -> Value:
-    """Elements of a collected array as a concatenation along an axis has them."""
-    total, *dims = array.type.shape
-    if (part.step, part.stride, part.count) != (0, 1, total):
-        op = Slice((part.step, *(0 for _ in dims)), (part.count, *dims), (part.stride, *(1 for _ in dims)))
-        array = b.value(op, array)
-    shape = part.shape
+def _joined(b: Builder, arrays: Mapping[Source, Value], part: Part, axis: int) -> Value:
+    """Elements of collected arrays as a concatenation along an axis has them."""
+    shape, rounds, width = part.shape, part.rounds, len(part.sources)
+    rows = [_rows(b, arrays[source], step, stride, rounds)
+            for source, step, stride in zip(part.sources, part.steps, part.strides, strict=True)]  # fmt: skip
+    array = rows[0]
+    if width > 1:
+        array = b.value(Concatenate(1), *[_reshaped(b, each, (rounds, 1, *shape)) for each in rows])
     if axis:
         array = _reshaped(b, array, (part.count, *shape))
         array = b.value(Transpose((*range(1, axis + 1), 0, *range(axis + 1, len(shape) + 1))), array)
     return _reshaped(b, array, (*shape[:axis], part.count * shape[axis], *shape[axis + 1 :]))
+
+
+def _rows(b: Builder, array: Value, step: int, stride: int, count: int) -> Value:
+    """The results of some steps: all in order as they are, others by a slice."""
+    total, *dims = array.type.shape
+    if (step, stride, count) == (0, 1, total):
+        return array
+    return b.value(Slice((step, *(0 for _ in dims)), (count, *dims), (stride, *(1 for _ in dims))), array)
 
 
 def _reshaped(b: Builder, value: Value, dims: Sequence[Dim]) -> Value:
