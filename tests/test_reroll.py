@@ -1,9 +1,8 @@
 """Rerolling on random programs that repeat themselves: the same bits, the same gradients, and a loop where there was none."""
 from __future__ import annotations
 
-import functools
-import time
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,12 @@ from pullback.ir.analysis.repeats import repeats
 from pullback.ir.clone import copy_function
 from pullback.ir.core import Array, Function, Op, Region, RegionBuilder, Value, walk
 from pullback.ir.interpret import interpret
-from pullback.ir.ops.arithmetic import Add, Maximum, Mul, Sub
+from pullback.ir.ops.arithmetic import Add, Maximum, Mul, Neg, Sub
 from pullback.ir.ops.control import For
 from pullback.ir.ops.creation import Full
 from pullback.ir.ops.elementary import Cos, Sin, Tanh
 from pullback.ir.ops.shape import Concatenate, Reshape, Slice
-from pullback.ir.passes.reroll import WORTH, WORTH_LARGE, reroll
+from pullback.ir.passes.reroll import LARGE, WORTH, WORTH_FUSED, WORTH_MEMORY, reroll
 from pullback.ir.print import print_function
 from pullback.ir.types import ArrayType
 from pullback.ir.verify import verify
@@ -204,3 +203,165 @@ def test_native(seed: int) -> None:
     assert all(not each.any() for each in slopes[len(wanted) :])
     for left, right in zip(found, interpret(plain, [*arguments, *bars]), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(right).max(initial=0)))
+
+
+# What is worth it
+
+
+def chain(op: Op, steps: int, size: int) -> Function:
+    """``x = op(x) * y + 0.1``, again and again."""
+    kind = ArrayType(f64, (size,) if size else ())
+    x, y = Value(kind, name="x"), Value(kind, name="y")
+    b = RegionBuilder(Region([x, y]))
+    value = x
+    for _ in range(steps):
+        value = b.value(Add(), b.value(Mul(), b.value(op, value), y), b.value(Full(0.1, f64, kind.dims)))
+    b.region.yields = (value,)
+    return Function("chain", b.region)
+
+
+@pytest.mark.parametrize("op, size, least", [
+    (Sin(), 0, WORTH), (Neg(), 0, WORTH), (Sin(), 1000, WORTH), (Neg(), LARGE - 1, WORTH),
+    (Neg(), 1000, WORTH_FUSED), (Neg(), 100_000, WORTH_MEMORY), (Sin(), 100_000, WORTH_MEMORY),
+])  # fmt: skip
+def test_cost_rule(op: Op, size: int, least: int) -> None:
+    """Cheap steps on arrays are left to be fused, up to a point."""
+    enough = -(-least // 3) + 1
+    few, many = chain(op, enough - 1, size), chain(op, enough, size)
+    assert not reroll(few)
+    assert not loops(few)
+    assert reroll(many)
+    assert loops(many) == 1
+
+
+# What the search costs
+
+
+def test_stretches() -> None:
+    """Where tokens repeat, whatever the period, and nothing where they do not."""
+    found = repeats([9, 8, *[1, 2, 3] * 10, 7, *[4] * 5, *[1, 1, 2, 1, 2] * 4, 6])
+    best = {each.period: (each.start, each.stop) for each in reversed(found)}
+    assert best[3] == (2, 32)
+    assert best[1] == (33, 38)
+    assert best[5] == (38, 58)
+    random = np.random.default_rng(0)
+    assert not [each for each in repeats(random.integers(1000, size=3000).tolist()) if each.gain >= 4]
+
+
+def irregular(operations: int, ops: Sequence[Op]) -> Function:
+    """Operations whose operands lie anywhere among the 40 before."""
+    random = np.random.default_rng(1)
+    x = Value(ArrayType(f64, ()), name="x")
+    b = RegionBuilder(Region([x]))
+    values = [x]
+    for _ in range(operations):
+        op = ops[int(random.integers(len(ops)))]
+        values.append(b.value(op, *[values[-1 - int(random.integers(min(40, len(values))))] for _ in range(2)]))
+    b.region.yields = (values[-1],)
+    return Function("irregular", b.region)
+
+
+@pytest.mark.parametrize("ops", [BINARY, BINARY[:1]], ids=["of several ops", "of one op"])
+def test_effort_is_linear(ops: Sequence[Op]) -> None:
+    """Without anything to be found, four times the operations take four times as many calls."""
+
+    def calls(operations: int) -> int:
+        function = irregular(operations, ops)
+        counted = 0
+
+        def count_call(frame: Any, event: str, argument: Any) -> None:
+            nonlocal counted
+            counted += event in ("call", "c_call")
+
+        sys.setprofile(count_call)
+        try:
+            assert not reroll(function)
+        finally:
+            sys.setprofile(None)
+        return counted
+
+    calls(100)
+    assert calls(16_000) < 4.6 * calls(4_000)
+
+
+# Programs
+
+
+PROGRAMS = """
+import functools
+import numpy as np
+
+def recurrence(steps):
+    return lambda x, a: functools.reduce(lambda c, _: c * a + np.sin(c), range(steps), x)
+
+def euler(steps):
+    def f(x, v):
+        for _ in range(steps):
+            x, v = x + 0.01 * v, v - 0.01 * np.sin(x)
+        return x * v
+    return f
+
+def reads(steps):
+    def f(x, s):
+        for k in range(steps):
+            s = s * 0.5 + np.tanh(x[k]) * s
+        return s
+    return f
+
+def stacked(steps):
+    def f(x, a):
+        out = []
+        for k in range(steps):
+            x = x * a + np.sin(x) / (k + 1)
+            out.append(x)
+        return np.sum(np.stack(out) ** 2)
+    return f
+
+def written(steps):
+    def f(x, s):
+        out = np.zeros_like(x)
+        for k in range(steps):
+            s = np.cos(s) + x[k]
+            out[k] = s * k
+        return np.sum(out * x)
+    return f
+"""
+
+
+def program(name: str, steps: int) -> Any:
+    """A function that `exec` made, whose loops are therefore written out."""
+    scope: dict[str, Any] = {}
+    exec(PROGRAMS, scope)
+    return scope[name](steps)
+
+
+@pytest.mark.parametrize("name", ["recurrence", "euler", "reads", "stacked", "written"])
+def test_programs(name: str) -> None:
+    """Eight times the steps are as much code, and mean what they did."""
+    sizes = []
+    for steps in (128, 1024):
+        f = pb.compile_grad(program(name, steps))
+        first = np.linspace(0.1, 0.9, steps) if name in ("reads", "written") else 0.3
+        lowered = f.lower(first, 0.7)
+        sizes.append([len(text.splitlines()) for text in (lowered.optimized, lowered.adjoint, lowered.llvm)])
+        value, slope = f.value_and_grad(first, 0.7)
+        assert value == f(first, 0.7)
+        np.testing.assert_allclose(value, program(name, steps)(first, 0.7), rtol=1e-9)
+        step = 1e-6
+        moved = [f(first + sign * step, 0.7) for sign in (1, -1)]
+        np.testing.assert_allclose(np.sum(slope), (moved[0] - moved[1]) / (2 * step), rtol=1e-4, atol=1e-7)
+    assert sizes[0] == sizes[1]
+
+
+def test_higher_orders() -> None:
+    """Derivatives of derivatives, and along a new axis."""
+    f = pb.compile_grad(program("euler", 60))
+    with pb.config(opt=0):
+        plain = pb.compile_grad(program("euler", 60))
+        wanted = plain.hessian(0.3, 0.7), plain.hvp((0.3, 0.7), (1.0, 2.0))[0]
+    np.testing.assert_allclose(f.hessian(0.3, 0.7), wanted[0], rtol=1e-10)
+    np.testing.assert_allclose(f.hvp((0.3, 0.7), (1.0, 2.0))[0], wanted[1], rtol=1e-10)
+    g = pb.compile_grad(lambda x: np.sum(pb.vmap(program("euler", 60))(x, x)))
+    x = np.linspace(0.1, 0.4, 3)
+    slopes = [(f(each + 1e-6, each + 1e-6) - f(each - 1e-6, each - 1e-6)) / 2e-6 for each in x]
+    np.testing.assert_allclose(g.grad(x), slopes, rtol=1e-6)

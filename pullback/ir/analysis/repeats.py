@@ -145,7 +145,7 @@ def repeats(tokens: Sequence[int]) -> list[Stretch]:
     """
     found: dict[tuple[int, int], Stretch] = {}
     with np.errstate(over="ignore"):
-        words = np.asarray(tokens, np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
+        words: Any = np.asarray(tokens, np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
         width = 1
         while len(words) > SEEN_TRIPS * width // 2 + 1:
             for stretch in _equally_far(words, width):

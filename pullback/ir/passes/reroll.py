@@ -1,17 +1,19 @@
 """Loops that were written out are rolled up again: compile time depends on a step, not on how often it is repeated.
 
-What it is worth. Straight-line code costs about a millisecond of compile time an operation, and more the more there is;
-what it saves when it runs is little for numbers and small arrays. Those are rolled from `WORTH` operations on. Steps
-that are nothing but elementwise arithmetic on large arrays are fused over all steps into one pass over memory, which a
-loop would do step by step: only `WORTH_LARGE` of them are rolled, where compiling takes longer than anybody waits. Steps
-with products or reductions of large arrays pass over memory step by step in any case, and are rolled as small ones are.
+What it is worth, as measured. Straight-line code of numbers takes 1 to 4 ms of compile time an operation; as a loop its
+value takes as long, its gradient up to a fifth longer: `WORTH` operations have to be saved. Cheap elementwise steps on
+arrays are fused over many steps into one pass over memory, where a loop passes over it once a step: that is up to five
+times as fast for 20 to 100 operations, and slower than the loop from about 400 on (`WORTH_FUSED`). The gradient of a loop
+keeps values of each step besides, which one pass has in registers: where that would be much memory, only so many
+operations are rolled (`WORTH_MEMORY`) that compiling takes longer than anybody waits. Steps with products, reductions or
+functions such as sin take their time anyway, and count as those of numbers do.
 """
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from math import prod
 
-from pullback.ir.analysis.cost import is_move
+from pullback.ir.analysis.cost import cheap, is_move
 from pullback.ir.analysis.inductions import form_of, is_window
 from pullback.ir.analysis.outputs import Outputs, outputs_of
 from pullback.ir.analysis.repeats import Scan, repeats, scan
@@ -24,10 +26,13 @@ from pullback.ir.passes.rolling import Rolling
 
 WORTH = 96
 """Operations that rolling has to save."""
-WORTH_LARGE = 1500
-"""The same where each step would be a pass of its own over large arrays."""
-LARGE = 2048
-"""Elements from which on an array is large: two of them no longer fit the nearest cache together with others."""
+WORTH_FUSED = 400
+"""The same where many steps are one pass over arrays."""
+WORTH_MEMORY = 1500
+"""The same where these arrays are so large that one of each step takes more than `MUCH` bytes."""
+LARGE = 64
+"""Elements from which on passes over an array count."""
+MUCH = 1 << 25
 EFFORT = 24
 """How many operations may be looked at, for each there is, before the search is given up."""
 
@@ -133,19 +138,23 @@ def _pays(run: Run, outputs: Outputs, worth: int) -> bool:
         if position in run.windows and not is_window(run.step[position].op):
             return False
     saved = run.period * (run.trips - 1) - added
-    needed = max(worth, WORTH_LARGE) if _is_one_pass(run) else worth
-    return saved >= needed and 2 * saved >= run.period * run.trips
+    return saved >= max(worth, _least(run)) and 2 * saved >= run.period * run.trips
 
 
-def _is_one_pass(run: Run) -> bool:
-    """Whether steps are large and elementwise, so that all of them together are one pass over memory."""
-    large = False
+def _least(run: Run) -> int:
+    """How many operations at least must be saved by rolling a run, because of what fusing its steps would save."""
+    largest, is_cheap = 0, True
     for operation in run.step:
         if isinstance(operation.op, Elementwise):
-            large |= _elements(operation.results) >= LARGE
+            is_cheap &= cheap(operation)
+            largest = max(largest, _elements(operation.results))
         elif not is_move(operation) and not isinstance(operation.op, Write) and _elements(operation.operands) >= LARGE:
-            return False
-    return large
+            return 0
+    if largest < LARGE:
+        return 0
+    if 8 * largest * run.trips > MUCH:
+        return WORTH_MEMORY
+    return WORTH_FUSED if is_cheap else 0
 
 
 def _elements(values: Iterable[Value]) -> int:
