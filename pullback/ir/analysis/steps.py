@@ -84,9 +84,9 @@ def run_of(scan: Scan, stretch: Stretch) -> Run | None:
     Steps begin where fewest values are handed from one to the next. Work is linear in the stretch.
     """
     found = None
-    period = stretch.period
     while True:
-        start, stop = _widest(scan, stretch.start, stretch.stop, period)
+        period = stretch.period
+        start, stop = _widest(scan, stretch)
         if stop - start < LEAST_TRIPS * period:
             return found
         center = (stretch.start + stretch.stop) // 2
@@ -97,19 +97,19 @@ def run_of(scan: Scan, stretch: Stretch) -> Run | None:
         found, again = run, _alternating(run)
         if again == 1:
             return run
-        period *= again
+        stretch = Stretch(run.first, run.last, period * again)
 
 
-def _widest(scan: Scan, start: int, stop: int, period: int) -> tuple[int, int]:
-    kinds = scan.kinds
+def _widest(scan: Scan, stretch: Stretch) -> tuple[int, int]:
+    """As far as operations are of the same kind as those a period before them; nothing where even a stretch is not."""
+    kinds, period = scan.kinds, stretch.period
+    start, stop = stretch.start, stretch.stop
+    if kinds[start : stop - period] != kinds[start + period : stop]:
+        return start, start
     while start > 0 and kinds[start - 1] == kinds[start - 1 + period]:
         start -= 1
     while stop < len(kinds) and kinds[stop] == kinds[stop - period]:
         stop += 1
-    while stop - start >= period and any(
-        kinds[number] != kinds[number - period] for number in range(max(start + period, stop - period), stop)
-    ):
-        stop -= 1
     return start, stop
 
 

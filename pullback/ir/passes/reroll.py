@@ -33,6 +33,8 @@ WORTH_MEMORY = 1500
 LARGE = 64
 """Elements from which on passes over an array count."""
 MUCH = 1 << 25
+MOST_ADDED = 0.4
+"""Of the operations of a run, how many others may take their place to get values in and out one by one."""
 EFFORT = 24
 """How many operations may be looked at, for each there is, before the search is given up."""
 
@@ -84,7 +86,9 @@ def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
     users: dict[Value, list[int]] | None = None
     for stretch in repeats(found.shapes):
         center = (stretch.start + stretch.stop) // 2
-        if stretch.gain < worth // 2 or taken[center]:
+        if stretch.gain < worth // 2:
+            break
+        if taken[center]:
             continue
         effort -= stretch.stop - stretch.start
         if effort < 0:
@@ -138,7 +142,7 @@ def _pays(run: Run, outputs: Outputs, worth: int) -> bool:
         if position in run.windows and not is_window(run.step[position].op):
             return False
     saved = run.period * (run.trips - 1) - added
-    return saved >= max(worth, _least(run)) and 2 * saved >= run.period * run.trips
+    return saved >= max(worth, _least(run)) and added <= MOST_ADDED * run.period * run.trips
 
 
 def _least(run: Run) -> int:
