@@ -18,9 +18,10 @@ from pullback.ir.clone import copy_function
 from pullback.ir.core import Array, Function, Op, Region, RegionBuilder, Value, walk
 from pullback.ir.interpret import interpret
 from pullback.ir.ops.arithmetic import Add, Maximum, Mul, Neg, Sub
-from pullback.ir.ops.control import For
+from pullback.ir.ops.control import For, If
 from pullback.ir.ops.creation import Full
 from pullback.ir.ops.elementary import Cos, Sin, Tanh
+from pullback.ir.ops.logic import Less
 from pullback.ir.ops.shape import Concatenate, Reshape, Slice
 from pullback.ir.passes.reroll import LARGE, WORTH, WORTH_FUSED, WORTH_MEMORY, reroll
 from pullback.ir.print import print_function
@@ -56,11 +57,19 @@ class Repeating:
             before = ("step", own + position - 1) if position else ("back", 0, 2 * own - 1)
             self.template.append((len(UNARY), [before, ("step", position)]))
         starts = [[known[self.below(len(known))] for _ in self.template] for _ in range(3)]
+        # Operands that are others than the template says, in a few programs.
+        odd = [(self.below(self.trips), self.below(len(self.template))) for _ in range(max(0, self.below(5) - 2))]
         for step in range(self.trips):
             row: list[Value] = []
-            for op, sources in self.template:
-                row.append(self.apply(op, [self.operand(source, step, row, starts) for source in sources]))
+            for position, (op, sources) in enumerate(self.template):
+                operands = [self.operand(source, step, row, starts) for source in sources]
+                if (step, position) in odd:
+                    earlier = [*known, *row, *(each for before in self.history for each in before)]
+                    operands[self.below(2)] = earlier[self.below(len(earlier))]
+                row.append(self.apply(op, operands))
             self.history.append(row)
+        if seed % 2:
+            self.second()
         self.b.region.yields = tuple(self.results())
         self.function = Function("repeating", self.b.region)
 
@@ -133,6 +142,16 @@ class Repeating:
             found.append(self.history[self.below(self.trips)][position])
         return found
 
+    def second(self) -> None:
+        """More steps, which read those of the first, one by one or the last, and go on in the place of `history`."""
+        first, self.history = self.history, []
+        order = first[::-1] if self.below(2) else first
+        value, position = first[-1][-1], self.below(len(self.template))
+        for row in order:
+            product = self.apply(len(UNARY) + 2, [value, row[position]])
+            value = self.b.value(Add(), self.b.value(Cos(), product), first[-1][0])
+            self.history.append([product] * (len(self.template) - 1) + [value])
+
     def arguments(self) -> list[Array]:
         return [self.random.normal(size=value.type.shape) for value in self.function.parameters]
 
@@ -148,18 +167,24 @@ def same_bits(found: Sequence[Array], wanted: Sequence[Array]) -> None:
 
 def rolled(function: Function) -> Function:
     result = copy_function(function)
-    assert reroll(result, worth=8)
+    reroll(result, worth=8)
     verify(result)
     return result
 
 
+def test_most_are_rolled() -> None:
+    """Of programs whose steps are not all alike, some are too short then."""
+    counts = [loops(rolled(Repeating(seed).function)) for seed in SEEDS]
+    assert sum(count > 0 for count in counts) >= 0.8 * len(SEEDS)
+    assert sum(count > 1 for count in counts) >= 0.2 * len(SEEDS)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_interpreted(seed: int) -> None:
-    """A loop is found, which means the same to the bit; a second run finds nothing."""
+    """What is rolled means the same to the bit; a second run finds nothing."""
     program = Repeating(seed)
     verify(program.function)
     result = rolled(program.function)
-    assert loops(result)
     for _ in range(2):
         arguments = program.arguments()
         same_bits(interpret(result, arguments), interpret(program.function, arguments))
@@ -203,6 +228,42 @@ def test_native(seed: int) -> None:
     assert all(not each.any() for each in slopes[len(wanted) :])
     for left, right in zip(found, interpret(plain, [*arguments, *bars]), strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-9 * max(1.0, np.abs(right).max(initial=0)))
+
+
+@pytest.mark.parametrize("numbers", [[-0.0, *range(1, 20)], [*range(20)], [0.1 * each for each in range(20)]])
+def test_signs_of_zeros(numbers: list[float]) -> None:
+    """A constant that counts is only made out of the step where that gives its bits."""
+    x = Value(ArrayType(f64, ()), name="x")
+    b = RegionBuilder(Region([x]))
+    rows = [b.value(Reshape((1,)), b.value(Mul(), x, b.value(Full(float(each), f64, ())))) for each in numbers]
+    b.region.yields = (b.value(Concatenate(0), *rows),)
+    function = Function("products", b.region)
+    result = rolled(function)
+    assert loops(result)
+    for each in (1.5, -1.5):
+        same_bits(interpret(result, [np.array(each)]), interpret(function, [np.array(each)]))
+
+
+@pytest.mark.parametrize("variant", ["which result", "which branch"])
+def test_branches_that_differ(variant: str) -> None:
+    """Steps are alike if all in their regions is, and if they read the same result of what has several."""
+    x = Value(ArrayType(f64, ()), name="x")
+    b = RegionBuilder(Region([x]))
+    value = x
+    for step in range(24):
+        regions = []
+        for op in (Sin(), Cos() if variant == "which branch" and step % 3 else Tanh()):
+            regions.append(Region())
+            inner = RegionBuilder(regions[-1])
+            regions[-1].yields = (inner.value(op, value), inner.value(Neg(), value))
+        condition = b.value(Less(), value, x)
+        value = b.emit(If(), condition, regions=tuple(regions)).results[step % 2 if variant == "which result" else 0]
+    b.region.yields = (value,)
+    function = Function("branches", b.region)
+    result = rolled(function)
+    assert loops(result) == 1
+    for each in (0.3, -1.5):
+        same_bits(interpret(result, [np.array(each)]), interpret(function, [np.array(each)]))
 
 
 # What is worth it

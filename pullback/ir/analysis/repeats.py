@@ -27,7 +27,7 @@ class Scan:
 
     `reads` is what each reads, its regions included; `place` has the number of the operation that computes a value;
     `kinds` are equal where operations may be the same step of a loop: op, types and regions are, but for the starts of
-    slices. `shapes` are equal where, besides, operands that are near lie equally far back.
+    slices. `shapes` are equal where, besides, operands that are near are the same result of what lies equally far back.
     """
 
     region: Region
@@ -93,7 +93,7 @@ def scan(region: Region) -> Scan:
             if before is None:
                 distances.append(-1 if value in constants else 0)
             else:
-                distances.append(count - before if count - before < NEAR else 0)
+                distances.append(count - before + NEAR * value.index if count - before < NEAR else 0)
         for result in results:
             place[result] = count
             types[result] = _number(result.type, kinds)
