@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pullback.collector import collector_paused
 from pullback.config import config, log, settings
 from pullback.errors import ArgumentError, ArgumentValueError
 from pullback.location import caller
@@ -287,9 +288,10 @@ class Dispatcher:
         reason = self._reason(leaves, static)
         self.reasons.append(reason)
         log("recompile", "%s: %s", self.name, reason)
-        traced = self.trace(leaves, structure, static)
-        call = call_spec(traced)
-        executable = compile_function(traced.function, call)
+        with collector_paused():
+            traced = self.trace(leaves, structure, static)
+            call = call_spec(traced)
+            executable = compile_function(traced.function, call)
         direct = not traced.written and _result_tree(traced.output) is not None
         flat = all(child == LEAF for child in structure.children[0].children)
         if direct and flat:

@@ -263,7 +263,7 @@ class Engine:
         if any(isinstance(operation.op, Pow) for operation in graph.operations):
             # Simple powers become products, also those of derivatives: the one rewriting that shows in the last bit.
             function = graph.function()
-            simplify(function)
+            simplify(function, rolls=False)
             inputs = zip(function.body.arguments, graph.inputs, strict=True)
             arrays = {argument: value.contents.array for argument, value in inputs}
             graph = _Graph(function.body.operations, function.body.arguments, list(function.body.yields))

@@ -13,7 +13,7 @@ from pullback.ir.analysis.uses import operation_reads
 from pullback.ir.clone import copy_function
 from pullback.ir.core import Builder, Function, Operation, Value
 from pullback.ir.ops.custom import CustomCall
-from pullback.ir.passes.pipeline import simplify
+from pullback.ir.passes.pipeline import prepare
 from pullback.location import UNKNOWN
 
 
@@ -86,9 +86,7 @@ def adjoint(
     Raises: DerivativeError with the user's line for an operation without a derivative.
     """
     primal_function = copy_function(function)
-    if any(operation.regions for operation in function.body.operations):
-        # What is the same in all iterations, or is not needed at all, must not be saved in each.
-        simplify(primal_function)
+    prepare(primal_function)
     region, captured = primal_function.body, primal_function.captured
     b = WholeBuilder(region)
     outputs = list(region.yields)

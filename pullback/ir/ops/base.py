@@ -125,7 +125,8 @@ class Elementwise(Op):
             if other.dims != first.dims:
                 raise ShapeError(f"{self.name}: shapes differ: {', '.join(map(str, types))}")
         self.check_dtypes(types)
-        return (ArrayType(self.result_dtype(types), first.dims),)
+        dtype = self.result_dtype(types)
+        return (first if dtype is first.dtype else ArrayType(dtype, first.dims),)
 
     def check_dtypes(self, types: tuple[ArrayType, ...]) -> None:
         """Raises: DTypeError if the operands' dtypes are not taken."""
