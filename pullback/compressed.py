@@ -70,7 +70,10 @@ class Compressed:
         places = len(self.function.parameters)
         many, has_axis = batch(derived, [*[False] * places, *[True] * len(kinds)], count)
         seeds = self._seeds(kinds, colours, count)
-        found = inline(self.b, many, [*self.arguments[:places], *seeds, *self.arguments[places:]])
+        # Deriving has dropped captured arrays that nothing reads.
+        captured = {id(array): value for array, value in zip(self.function.captured, self.arguments[places:], strict=True)}
+        operands = [*self.arguments[:places], *seeds, *(captured[id(array)] for array in many.captured)]
+        found = inline(self.b, many, operands)
         rows = []
         for value, is_many in zip(found, has_axis, strict=True):
             if not is_many:

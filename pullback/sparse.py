@@ -76,14 +76,13 @@ class SparseSpecialization(Specialization):
     pattern: Pattern
     plan: Plan
     blocks: list[list[Block]]
-    rests_on: list[tuple[int, Array]]
-    """Leaves, by number, and captured arrays, counted on, that the pattern was read from; with what they held."""
-    captured: Sequence[Array | None]
+    rests_on: list[tuple[int | Array, Array]]
+    """Leaves (by number) and captured arrays that the pattern was read from, with what they held."""
     wrap: Callable[[list[list[Any]], Sequence[Any]], Any]
     renew: Callable[[Sequence[Any]], SparseSpecialization]
 
     def call(self, values: Sequence[Any]) -> Any:
-        if not all(_same(_elements(values, self.captured, place), held) for place, held in self.rests_on):
+        if not all(_same(_elements(values, place), held) for place, held in self.rests_on):
             # Other indices than those that the pattern was found for: everything is found again, and kept instead.
             self.__dict__.update(self.renew(values).__dict__)
         entries, *after = super().call(values)
@@ -91,8 +90,8 @@ class SparseSpecialization(Specialization):
         return self.wrap([[block.matrix(sparse, entries) for block in row] for row in self.blocks], after)
 
 
-def _elements(values: Sequence[Any], captured: Sequence[Array | None], place: int) -> Array:
-    return np.asarray(values[place] if place < len(values) else captured[place - len(values)])
+def _elements(values: Sequence[Any], place: int | Array) -> Array:
+    return np.asarray(values[place] if isinstance(place, int) else place)
 
 
 def _same(array: Array, held: Array) -> bool:
@@ -143,7 +142,7 @@ class SparseDispatcher(Dispatcher):
         types = float_results(traced, output, self.name)
         positions = leaf_positions(traced.leaves, structure, argnums)
         matrix = _Matrix(traced, types, positions, self.is_hessian)
-        pattern = matrix.pattern(values)
+        pattern, watched = matrix.pattern(values)
         chosen, blocks = matrix.divided(pattern)
         compressed = Compressed(some_results(traced, len(types)), positions, chosen, matrix.dtype)
         whole = compressed.build(traced.function)
@@ -160,14 +159,13 @@ class SparseDispatcher(Dispatcher):
             result = unflatten(output, [nested(structure, argnums, row) for row in found])
             return result if aux is None else (result, unflatten(aux, others))
 
-        captured = traced.function.captured
-        rests_on = [(root, _elements(values, captured, root).copy()) for root in sorted(pattern.roots)]
+        rests_on = [(place, _elements(values, place).copy()) for place in watched]
         log("trace", "%s: %d entries in %s by %d forward and %d reverse products", self.name, pattern.count, pattern.shape,
             chosen.columns, chosen.rows)  # fmt: skip
         entry = native_entry(executable, call, self.miss, self.name, self.doc)
         return SparseSpecialization(
             compiled, executable, entry, after, False, time.perf_counter() - started, pattern=pattern, plan=chosen,
-            blocks=blocks, rests_on=rests_on, captured=captured, wrap=wrap, renew=renew,
+            blocks=blocks, rests_on=rests_on, wrap=wrap, renew=renew,
         )  # fmt: skip
 
 
@@ -189,8 +187,10 @@ class _Matrix:
         """That of the entries as they are computed."""
         return common_dtype([*self.types, *self.sources])
 
-    def pattern(self, values: Sequence[Any]) -> Pattern:
+    def pattern(self, values: Sequence[Any]) -> tuple[Pattern, list[int | Array]]:
         """Where there may be entries, found from the function's pushforward: what depends on which tangent.
+
+        And the leaves (by number) and captured arrays whose elements were looked at for that.
 
         Raises: DerivativeError for a matrix that is not sparse.
         """
@@ -202,10 +202,9 @@ class _Matrix:
         inputs = range(count, count + len(self.positions))
         arguments = [*known, *[None] * len(inputs), *derived.captured]
         found = dependence(derived, inputs, arguments)
-        # Tangents stand between the leaves and the captured arrays.
-        roots = frozenset(root if root < count else root - len(inputs) for root in found.roots)
-        found = Pattern(found.shape, found.bounds, found.columns, roots)
-        return found.symmetric if self.is_symmetric else found
+        watched = [root if root < count else arguments[root] for root in sorted(found.roots)]  # tangents are never known
+        known_only = [each for each in watched if each is not None]
+        return found.symmetric if self.is_symmetric else found, known_only
 
     def divided(self, pattern: Pattern) -> tuple[Plan, list[list[Block]]]:
         """How the entries are found, block after block, and the blocks: a row of them per result."""

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from pullback.ir.core import Op
-    from pullback.ir.types import ArrayType
+from pullback.ir.types import ArrayType
 
 Array = np.ndarray[Any, Any]
 Known = Callable[[int], "Array | None"]
@@ -43,13 +41,13 @@ Dependence = tuple[Reads | None, ...] | Reads
 """Per operand what is read of it, None for nothing; or one statement for all operands as if they lay end to end."""
 
 
-def moved(op: Op, types: tuple[ArrayType, ...]) -> Reads:
-    """Of an op that moves elements: found by moving the numbers that they have when all operands lie end to end."""
+def moved(evaluate: Callable[..., tuple[Array, ...]], types: tuple[ArrayType, ...]) -> Reads:
+    """Of an op that moves elements, given what it does: found by moving their numbers, counted over all operands."""
     operands, first = [], 1  # counted from 1: what the op fills with zeros comes from nowhere
     for kind in types:
         operands.append(np.arange(first, first + kind.size).reshape(kind.shape))
         first += kind.size
-    (result,) = op.evaluate(*operands)
+    (result,) = evaluate(*operands)
     return Reads(np.asarray(result).reshape(1, -1) - 1)
 
 

@@ -243,7 +243,7 @@ class Movement(Linear):
     """Every element of the result is an element of an operand, or 0, whatever the operands hold."""
 
     def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
-        return moved(self, types)
+        return moved(self.evaluate, types)
 
 
 def alike(b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int) -> list[Value]:
