@@ -25,8 +25,9 @@ from pullback.ir.analysis.facts import (
     TapeFact,
     all_of,
     collapsed,
+    empty,
     joined,
-    summarized,
+    stacked,
 )
 from pullback.ir.analysis.index_sets import EMPTY, IndexSets
 from pullback.ir.analysis.pattern import Pattern
@@ -123,8 +124,7 @@ class DependenceWalk:
             case Call():
                 return self.run(operation.regions[0], facts, scope)
             case EmptyTape() as op:
-                nothing: list[AnyFact] = [_empty(kind) for kind in op.record]
-                return [TapeFact(nothing, np.zeros(0, np.int64))]
+                return [empty(TapeType(op.record))]
         if operation.regions:
             found = walk_loop(self, operation, facts, scope)
             return self.anything(operation, scope) if found is None else found
@@ -148,7 +148,7 @@ class DependenceWalk:
         condition = self.consult(facts[0])
         if condition is None:
             both = [self.run(region, facts[1:], Scope(self.table, scope, scope.lanes)) for region in operation.regions]
-            return [joined(self.table, pair) for pair in zip(*both, strict=True)]
+            return [joined(self.table, pair, scope.lanes) for pair in zip(*both, strict=True)]
         taken = condition.reshape(-1)
         if taken.all() or not taken.any():
             return self.run(operation.regions[0 if taken.all() else 1], facts[1:], Scope(self.table, scope, scope.lanes))
@@ -156,25 +156,8 @@ class DependenceWalk:
         for region, chosen in zip(operation.regions, lanes, strict=True):
             inner = Scope(self.table, scope, chosen.size, chosen)
             sides.append(self.run(region, [inner.taken(fact) for fact in facts[1:]], inner))
-        return [self._woven(pair, lanes, result.type)
-                for pair, result in zip(zip(*sides, strict=True), operation.results, strict=True)]  # fmt: skip
-
-    def _woven(self, sides: Sequence[AnyFact], lanes: Sequence[Array], kind: ArrayType) -> AnyFact:
-        """A result whose lanes come from one side or the other."""
-        plain = [side for side in sides if isinstance(side, Fact)]
-        if len(plain) < len(sides) or any(side.store is not None for side in plain):
-            return joined(self.table, [_one_lane(self.table, side) for side in sides])
-        total = sum(each.size for each in lanes)
-        sets = known = None
-        if any(side.sets is not None for side in plain):
-            sets = np.zeros((total, kind.size), np.int32)
-            for side, chosen in zip(plain, lanes, strict=True):
-                sets[chosen] = EMPTY if side.sets is None else side.sets
-        if all(side.known is not None for side in plain):
-            known = np.zeros((total, *kind.shape), kind.dtype.numpy)
-            for side, chosen in zip(plain, lanes, strict=True):
-                known[chosen] = side.known
-        return Fact(sets, known, plain[0].roots | plain[1].roots)
+        order = np.argsort(np.concatenate(lanes))
+        return [stacked(self.table, pair, [each.size for each in lanes], order) for pair in zip(*sides, strict=True)]
 
     # One operation
 
@@ -309,16 +292,3 @@ def _end_to_end(parts: Sequence[Array | None], types: Sequence[ArrayType]) -> Ar
         for part, kind in zip(parts, types, strict=True)
     ], 1)  # fmt: skip
 
-
-def _empty(kind: ArrayType) -> AnyFact:
-    """What is known of a value in no lane."""
-    if isinstance(kind, TapeType):
-        return TapeFact([_empty(each) for each in kind.record], np.zeros(0, np.int64))
-    return Fact(np.zeros((0, kind.size), np.int32))
-
-
-def _one_lane(table: IndexSets, fact: AnyFact) -> AnyFact:
-    """One lane for all of a fact; a store stays what it is."""
-    if isinstance(fact, Fact) and fact.store is not None:
-        return fact
-    return summarized(table, fact)

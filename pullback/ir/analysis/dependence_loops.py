@@ -26,9 +26,10 @@ from pullback.ir.analysis.facts import (
     Store,
     TapeFact,
     collapsed,
-    joined,
+    empty,
+    per_lane,
     ragged,
-    summarized,
+    stacked,
     take,
 )
 from pullback.ir.analysis.index_sets import EMPTY, IndexSets
@@ -90,11 +91,10 @@ def walk_loop(walk: Walk, operation: Operation, facts: Sequence[AnyFact], scope:
     elif isinstance(op, Replay):
         trips = _replayed(walk.table, drivers, scope.lanes)
     if trips is None:
-        given = _of_any_trip(walk, op, drivers, len(parts.given))
+        given = _of_any_trip(walk.table, op, drivers, len(parts.given), scope.lanes)
         return _Settling(walk, parts, initial, scope, None, given).results()
     if not trips.parent.size:
-        tapes: list[AnyFact] = [_no_record(tape.type) for tape in parts.tapes]
-        return [*initial, *tapes]
+        return [*initial, *(empty(tape.type) for tape in parts.tapes)]
     counts = trips.counts
     work = int(counts.max()) * sum(1 for _ in _operations(parts.body))
     alike = bool((counts == counts[0]).all())
@@ -140,21 +140,14 @@ def _replayed(table: IndexSets, drivers: Sequence[AnyFact], around: int) -> Trip
     return Trips(first, [take(table, record, backward) for tape in tapes for record in tape.records], around)
 
 
-def _of_any_trip(walk: Walk, op: object, drivers: Sequence[AnyFact], count: int) -> list[AnyFact]:
+def _of_any_trip(
+    table: IndexSets, op: object, drivers: Sequence[AnyFact], count: int, lanes: int
+) -> list[AnyFact]:
     """What an iteration is given, whichever it is."""
     if not isinstance(op, Replay):
         return [NOTHING] * count
-    tapes = [summarized(walk.table, driver) for driver in drivers]
-    return [record for tape in tapes if isinstance(tape, TapeFact) for record in tape.records]
-
-
-def _no_record(kind: object) -> TapeFact:
-    """A tape on which nothing is."""
-    assert isinstance(kind, TapeType)
-    found: list[AnyFact] = []
-    for each in kind.record:
-        found.append(_no_record(each) if isinstance(each, TapeType) else Fact(np.zeros((0, each.size), np.int32)))
-    return TapeFact(found, np.zeros(0, np.int64))
+    tapes = [per_lane(table, driver, lanes) for driver in drivers if isinstance(driver, TapeFact)]
+    return [record for tape in tapes for record in tape.records]
 
 
 def _frozen(fact: AnyFact) -> AnyFact:
@@ -178,29 +171,12 @@ def _one_by_one(walk: Walk, parts: LoopParts, initial: list[AnyFact], scope: Sco
         for tape, record in zip(records, saved, strict=True):
             tape.append([_frozen(fact) for fact in record])
     tapes: list[AnyFact] = []
-    for written in records:
-        columns = list(zip(*written, strict=True))
-        tapes.append(TapeFact([_interleaved(walk.table, column, around) for column in columns], trips.parent))
-    return [*state, *tapes]
-
-
-def _interleaved(table: IndexSets, column: Sequence[AnyFact], around: int) -> AnyFact:
-    """What one place of the records holds, iteration by iteration, as lanes: those of a lane around stand together."""
-    count = len(column)
-    plain = [fact for fact in column if isinstance(fact, Fact)]
-    if len(plain) < count:
-        return joined(table, [summarized(table, fact) for fact in column])
+    # The records of one lane around stand together.
     order = (np.arange(count) * around + np.arange(around)[:, None]).reshape(-1)
-    sets = known = None
-    if any(fact.sets is not None for fact in plain):
-        size = next(fact.sets.shape[1] for fact in plain if fact.sets is not None)
-        empty = np.zeros((1, size), np.int32)
-        rows = [np.broadcast_to(empty if fact.sets is None else fact.sets, (around, size)) for fact in plain]
-        sets = np.concatenate(rows)[order]
-    values = [fact.known for fact in plain if fact.known is not None]
-    if len(values) == count:
-        known = np.concatenate([np.broadcast_to(value, (around, *value.shape[1:])) for value in values])[order]
-    return Fact(sets, known, frozenset[int]().union(*(fact.roots for fact in plain)))
+    for written in records:
+        columns = [stacked(walk.table, column, [around] * count, order) for column in zip(*written, strict=True)]
+        tapes.append(TapeFact(columns, trips.parent))
+    return [*state, *tapes]
 
 
 @dataclass
@@ -373,7 +349,7 @@ class _Settling:
     def _tape(self, record: Sequence[AnyFact]) -> TapeFact:
         kept = [_frozen(fact) for fact in record]
         if self.trips is None:
-            return TapeFact([summarized(self.walk.table, fact) for fact in kept], None)
+            return TapeFact(kept, None)
         return TapeFact(kept, self.trips.parent)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pullback.ir.analysis.index_sets import EMPTY, IndexSets
 from pullback.ir.core import Value
+from pullback.ir.types import ArrayType, TapeType
 
 Array = np.ndarray[Any, Any]
 MOST_ELEMENTS = 50_000_000
@@ -53,8 +54,8 @@ class Fact:
 class TapeFact:
     """What is known of a tape: of the values in its records, a lane per record.
 
-    ``parent: i64[records]`` says, rising, from which lane around the loop each record is; None where how many there
-    are is not known: then the values have one lane, which covers all records.
+    ``parent: i64[records]`` says, rising, from which lane around the loop each record is. It is None where nobody knows
+    how many there are: then the values have the lanes that are around the loop, each of which covers all its records.
     """
 
     records: list[AnyFact]
@@ -75,7 +76,7 @@ def take(table: IndexSets, fact: AnyFact, lanes: Array) -> AnyFact:
     """The fact in other lanes: the new lane k is the old one numbered ``lanes[k]``."""
     if isinstance(fact, TapeFact):
         if fact.parent is None:
-            return fact
+            return TapeFact([take(table, each, lanes) for each in fact.records], None)
         starts = np.searchsorted(fact.parent, lanes, "left")
         counts = np.searchsorted(fact.parent, lanes, "right") - starts
         records = ragged(starts, counts)
@@ -105,22 +106,68 @@ def collapsed(table: IndexSets, sets: Array | None, parent: Array | None = None,
     return table.union(owner.reshape(-1), sets.reshape(-1), count * size).reshape(count, size)
 
 
-def summarized(table: IndexSets, fact: AnyFact) -> AnyFact:
-    """The fact with one lane that covers all; of elements nothing is known any more."""
+def empty(kind: ArrayType) -> AnyFact:
+    """What is known of a value in no lane at all."""
+    if isinstance(kind, TapeType):
+        return TapeFact([empty(each) for each in kind.record], np.zeros(0, np.int64))
+    return Fact(np.zeros((0, kind.size), np.int32))
+
+
+def stacked(table: IndexSets, facts: Sequence[AnyFact], lanes: Sequence[int], order: Array) -> AnyFact:
+    """Facts of one value in so many lanes each: their lanes one after the other, then taken in `order`."""
+    first = facts[0]
+    tapes = [fact for fact in facts if isinstance(fact, TapeFact)]
+    if tapes:
+        parents = [tape.parent for tape in tapes if tape.parent is not None]
+        if len(parents) < len(tapes):
+            loose = [per_lane(table, tape, count).records for tape, count in zip(tapes, lanes, strict=True)]
+            return TapeFact([stacked(table, column, lanes, order) for column in zip(*loose, strict=True)], None)
+        starts = np.cumsum([0, *lanes[:-1]])
+        parent = np.concatenate([each + start for each, start in zip(parents, starts, strict=True)])
+        sizes, columns = [each.size for each in parents], zip(*(tape.records for tape in tapes), strict=True)
+        whole = [stacked(table, column, sizes, np.arange(parent.size)) for column in columns]
+        return take(table, TapeFact(whole, parent), order)
+    plain = [fact for fact in facts if isinstance(fact, Fact)]
+    if isinstance(first, Fact) and first.store is not None and all(fact.store is first.store for fact in plain):
+        return first
+    parts, known = [fact.current() for fact in plain], None
+    sets: Array | None = None
+    if any(part is not None for part in parts):
+        size = next(part.shape[1] for part in parts if part is not None)
+        nothing = np.zeros((1, size), np.int32)
+        sets = np.concatenate([np.broadcast_to(nothing if part is None else part, (count, size))
+                               for part, count in zip(parts, lanes, strict=True)])[order]  # fmt: skip
+    values = [fact.known for fact in plain if fact.known is not None]
+    if len(values) == len(plain):
+        known = np.concatenate([np.broadcast_to(value, (count, *value.shape[1:]))
+                                for value, count in zip(values, lanes, strict=True)])[order]  # fmt: skip
+    return Fact(sets, known, frozenset[int]().union(*(fact.roots for fact in plain)))
+
+
+def per_lane(table: IndexSets, tape: TapeFact, lanes: int) -> TapeFact:
+    """A tape of which, in each lane, nobody knows how many records there are."""
+    if tape.parent is None:
+        return tape
+    return TapeFact([_covering(table, record, tape.parent, lanes) for record in tape.records], None)
+
+
+def _covering(table: IndexSets, fact: AnyFact, parent: Array, lanes: int) -> AnyFact:
+    """What holds in each of the lanes around of all lanes inside, whose `parent` they are."""
     if isinstance(fact, TapeFact):
-        return TapeFact([summarized(table, each) for each in fact.records], None)
-    return Fact(collapsed(table, fact.current()))
+        loose = per_lane(table, fact, parent.size)
+        return TapeFact([_covering(table, record, parent, lanes) for record in loose.records], None)
+    return Fact(collapsed(table, fact.current(), parent, lanes))
 
 
-def joined(table: IndexSets, facts: Sequence[AnyFact]) -> AnyFact:
-    """What holds whichever of the facts does."""
+def joined(table: IndexSets, facts: Sequence[AnyFact], lanes: int) -> AnyFact:
+    """What holds whichever of the facts does, in each lane."""
     first = facts[0]
     if all(each is first for each in facts[1:]):
         return first
     if isinstance(first, TapeFact):
-        tapes = [summarized(table, each) for each in facts]
-        columns = zip(*(each.records for each in tapes if isinstance(each, TapeFact)), strict=True)
-        return TapeFact([joined(table, column) for column in columns], None)
+        tapes = [per_lane(table, each, lanes) for each in facts if isinstance(each, TapeFact)]
+        columns = zip(*(each.records for each in tapes), strict=True)
+        return TapeFact([joined(table, column, lanes) for column in columns], None)
     plain = [each for each in facts if isinstance(each, Fact)]
     if first.store is not None and all(each.store is first.store for each in plain):
         return first
