@@ -111,9 +111,13 @@ def symmetric_plan(pattern: Pattern) -> Plan:
         found.append(colour_stars(pattern))
     colours = min(found, key=_count)
     place = colours[pattern.columns] * n + pattern.rows
-    _, inverse, often = np.unique(place, return_inverse=True, return_counts=True)
+    order = np.argsort(place, kind="stable")
+    met = place[order]
+    again = np.concatenate([[False], met[1:] == met[:-1]])
+    alone = np.empty(place.size, bool)
+    alone[order] = ~again & ~np.append(again[1:], False) if place.size else again[:0]
     mirrored = colours[pattern.rows] * n + pattern.columns
-    return Plan(colours, np.full(n, -1), np.where(often[inverse] == 1, place, mirrored))
+    return Plan(colours, np.full(n, -1), np.where(alone, place, mirrored))
 
 
 def colour_columns(pattern: Pattern) -> Array:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from pullback.ir.analysis.index_sets import distinct
+
 Array = np.ndarray[Any, Any]
 
 
@@ -46,7 +48,7 @@ class Pattern:
 
 def from_entries(shape: tuple[int, int], rows: Array, columns: Array, roots: frozenset[int] = frozenset()) -> Pattern:
     """The pattern with these entries, in any order, each once or more often."""
-    keys = np.unique(rows.astype(np.int64) * max(shape[1], 1) + columns)
+    keys = distinct(rows.astype(np.int64) * max(shape[1], 1) + columns)
     found, across = np.divmod(keys, max(shape[1], 1))
     bounds = np.concatenate([[0], np.cumsum(np.bincount(found, minlength=shape[0]))])
     return Pattern(shape, bounds, across.astype(np.int32), roots)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -84,9 +85,10 @@ class Matmul(Op):
     def _side(mine: ArrayType, turned: bool, other_place: int, other: Array | None, other_turned: bool, line: Array,
               result: ArrayType) -> Reads:  # fmt: skip
         """What is read of an operand; as X it is ``[..., line, k]`` unless `turned`, the other ``[..., k, line]``."""
-        numbers = np.arange(mine.size).reshape(-1, *mine.shape[-2:])
+        batch = prod(mine.shape[:-2])
+        numbers = np.arange(mine.size).reshape(batch, *mine.shape[-2:])
         lines = np.swapaxes(numbers, 1, 2) if turned else numbers
-        batch, count = lines.shape[:2]
+        count = lines.shape[1]
         if other is None or len(other) != 1:
             group = np.broadcast_to(np.arange(batch * count).reshape(batch, count, 1), lines.shape)
             return Reads(line[None], (batch * count, group.reshape(1, -1), lines.reshape(-1)))
