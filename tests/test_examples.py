@@ -12,6 +12,7 @@ LIMITS = {
     "black_scholes": 1e-10,  # relative difference of a Greek from the closed form
     "predator_prey": 0.03,  # relative error of a rate
     "gaussian_mixture": 4.0,  # standard errors between a mean and the truth
+    "bratu": 1e-9,  # difference from the known solution
     "tensors": 0.01,  # error of a slope
 }
 
