@@ -69,6 +69,24 @@ class _Derivative:
         return form
 
 
+class _SparseDerivative:
+    """A sparse derivative of a compiled function, as an attribute."""
+
+    def __init__(self, is_hessian: bool, doc: str) -> None:
+        self.is_hessian = is_hessian
+        self.__doc__ = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        call = instance._sparse_dispatcher(self.name, self.is_hessian).call
+        instance.__dict__[self.name] = call
+        return call
+
+
 def _traced_value_and_grad(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
     fun, argnums, args, kwargs = f._to_trace(args, kwargs)
     return transforms.value_and_grad(
@@ -216,6 +234,22 @@ class CompiledFunction(Generic[P, R]):
             if each._name == name:
                 each.__call__ = entry  # type: ignore[method-assign]
 
+    def _sparse_dispatcher(self, name: str, is_hessian: bool) -> Dispatcher:
+        # Pattern analysis and colouring are loaded where they are asked for.
+        from pullback.sparse import SparseDispatcher
+
+        def prepare(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Callable[..., Any], Argnums]:
+            fun, argnums, _, _ = self._to_trace(args, kwargs)
+            return functools.partial(_gradient_in_trace, fun, argnums, self.has_aux) if is_hessian else fun, argnums
+
+        shown = f"{name_of(self)}_{name}"
+        made = SparseDispatcher(
+            self.__wrapped__, shown, self.__doc__ or "", self._static, self._signature,
+            1 + max(_as_tuple(self._argnums), default=-1), prepare=prepare, has_aux=self.has_aux, is_hessian=is_hessian,
+        )  # fmt: skip
+        self._dispatchers[name] = made
+        return made
+
     def _places(self, argnums: Argnums, argnames: tuple[str, ...]) -> Argnums:
         """Numbers of the differentiated arguments, from 0 where the signature says how many there are.
 
@@ -269,6 +303,8 @@ class CompiledFunction(Generic[P, R]):
     jacfwd = _Derivative(_traced_jacfwd, "`jacobian` in forward mode: one pass per argument element.")
     jacrev = _Derivative(_traced_jacrev, "`jacobian` in reverse mode: one pass per result element.")
     hessian = _Derivative(_traced_hessian, "All second partial derivatives of a scalar function.")
+    sparse_jacobian = _SparseDerivative(False, "`jacobian` as ``scipy.sparse`` matrices: see the function of that name.")
+    sparse_hessian = _SparseDerivative(True, "`hessian` as ``scipy.sparse`` matrices: see the function of that name.")
     hvp = _Derivative(_traced_hvp, "``hvp(primals, tangents)``: the Hessian times a vector.")
     jvp = _Derivative(_traced_jvp, "``jvp(primals, tangents) -> (value, tangent)``.")
     _pullback = _Derivative(_traced_pullback, "``(primals, cotangents) -> cotangents of the primals``.")
@@ -406,9 +442,18 @@ def value_and_grad(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool 
     return _Form(_compiled(fun, argnums, has_aux), "value_and_grad")
 
 
-def jacobian(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The function that computes all partial derivatives, in the cheaper mode."""
-    return _Form(_compiled(fun, argnums), "jacobian")
+def jacobian(fun: Callable[..., Any], argnums: Argnums = 0, *, sparse: bool = False) -> Callable[..., Any]:
+    """The function that computes all partial derivatives, in the cheaper mode.
+
+    With `sparse` they come as ``scipy.sparse.csr_array`` of ``[result size, argument size]``, elements in C order, one
+    for each result and argument. Where entries may be is found from the function's operations, once for each kind of
+    arguments (and anew when indices that the function reads have changed). Columns that meet in no row are computed
+    together: see Gebremedhin, Manne and Pothen, SIAM Review 47 (2005).
+
+    Raises: with `sparse`, when called, MissingPackageError without SciPy; DerivativeError for a matrix that is too full
+    to be written down, and inside a compiled function.
+    """
+    return _Form(_compiled(fun, argnums), "sparse_jacobian" if sparse else "jacobian")
 
 
 def jacfwd(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
@@ -421,9 +466,13 @@ def jacrev(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     return _Form(_compiled(fun, argnums), "jacrev")
 
 
-def hessian(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The function that computes all second partial derivatives of a scalar function."""
-    return _Form(_compiled(fun, argnums), "hessian")
+def hessian(fun: Callable[..., Any], argnums: Argnums = 0, *, sparse: bool = False) -> Callable[..., Any]:
+    """The function that computes all second partial derivatives of a scalar function.
+
+    With `sparse` they come as ``scipy.sparse.csr_array`` of ``[argument size, argument size]``: see `jacobian`. An entry
+    is computed in its place or in that of its mirror image.
+    """
+    return _Form(_compiled(fun, argnums), "sparse_hessian" if sparse else "hessian")
 
 
 def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:

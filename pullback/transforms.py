@@ -41,39 +41,49 @@ class Call:
     structure: Structure
 
     def positions(self, argnums: Argnums) -> list[int]:
-        """Numbers of the leaves of the positional arguments `argnums`.
-
-        Raises: ArgumentError for an argument that is not there, DerivativeError for leaves that are no floats.
-        """
-        args = self.structure.children[0].children
-        wanted = [argnums] if isinstance(argnums, int) else list(argnums)
-        found: list[int] = []
-        labels: list[str] = []
-        for argnum in wanted:
-            if not -len(args) <= argnum < len(args):
-                raise ArgumentError(f"argnums names argument {argnum} of a call with {len(args)}", location=caller())
-            start = sum(child.leaves for child in args[: argnum % len(args)])
-            found += range(start, start + args[argnum % len(args)].leaves)
-            labels += paths(args[argnum % len(args)], f"argument {argnum % len(args)}")
-        for position, label in zip(found, labels, strict=True):
-            leaf = self.trace.leaves[position]
-            if not leaf.is_float:
-                raise DerivativeError(
-                    f"derivatives are taken by floats, but {label} is {leaf.type.dtype.short_name}",
-                    location=caller(), help="pass a float (3.0, or x.astype(np.float64)), or leave it out of argnums",
-                )  # fmt: skip
-        return found
+        """Numbers of the leaves of the positional arguments `argnums`: see `leaf_positions`."""
+        return leaf_positions(self.trace.leaves, self.structure, argnums)
 
     def nested(self, argnums: Argnums, leaves: Sequence[Any]) -> Any:
         """Leaves of the arguments `argnums` back in their structure."""
-        args = self.structure.children[0].children
-        remaining = list(leaves)
-        results = []
-        for argnum in [argnums] if isinstance(argnums, int) else argnums:
-            count = args[argnum % len(args)].leaves
-            results.append(unflatten(args[argnum % len(args)], remaining[:count]))
-            del remaining[:count]
-        return results[0] if isinstance(argnums, int) else tuple(results)
+        return nested(self.structure, argnums, leaves)
+
+
+def leaf_positions(leaves: Sequence[Leaf], structure: Structure, argnums: Argnums) -> list[int]:
+    """Numbers of the leaves of the positional arguments `argnums`, of all leaves of ``(args, kwargs)``.
+
+    Raises: ArgumentError for an argument that is not there, DerivativeError for leaves that are no floats.
+    """
+    args = structure.children[0].children
+    wanted = [argnums] if isinstance(argnums, int) else list(argnums)
+    found: list[int] = []
+    labels: list[str] = []
+    for argnum in wanted:
+        if not -len(args) <= argnum < len(args):
+            raise ArgumentError(f"argnums names argument {argnum} of a call with {len(args)}", location=caller())
+        start = sum(child.leaves for child in args[: argnum % len(args)])
+        found += range(start, start + args[argnum % len(args)].leaves)
+        labels += paths(args[argnum % len(args)], f"argument {argnum % len(args)}")
+    for position, label in zip(found, labels, strict=True):
+        leaf = leaves[position]
+        if not leaf.is_float:
+            raise DerivativeError(
+                f"derivatives are taken by floats, but {label} is {leaf.type.dtype.short_name}",
+                location=caller(), help="pass a float (3.0, or x.astype(np.float64)), or leave it out of argnums",
+            )  # fmt: skip
+    return found
+
+
+def nested(structure: Structure, argnums: Argnums, leaves: Sequence[Any]) -> Any:
+    """Leaves of the arguments `argnums` back in their structure, which is part of that of ``(args, kwargs)``."""
+    args = structure.children[0].children
+    remaining = list(leaves)
+    results = []
+    for argnum in [argnums] if isinstance(argnums, int) else argnums:
+        count = args[argnum % len(args)].leaves
+        results.append(unflatten(args[argnum % len(args)], remaining[:count]))
+        del remaining[:count]
+    return results[0] if isinstance(argnums, int) else tuple(results)
 
 
 def call(
@@ -192,10 +202,7 @@ def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_
     """
     made = call(recorder, fun, args, kwargs)
     output, aux = split_output(made.trace, has_aux)
-    types = made.trace.function.result_types[: output.leaves]
-    for kind, path in zip(types, paths(output, "the result"), strict=True):
-        if not kind.dtype.is_float:
-            raise DerivativeError(f"derivatives are of floats, but {path} of {name_of(fun)} is {kind}", location=caller())
+    types = float_results(made.trace, output, name_of(fun))
     positions = made.positions(argnums)
     sources = [made.trace.leaves[position].type for position in positions]
     if forward is None:
@@ -205,12 +212,12 @@ def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_
     by_result: list[list[Any]] = [[] for _ in types]
     if forward:
         for position, source in zip(positions, sources, strict=True):
-            derived = pushforward(_first_results(made.trace, len(types)), [position], keep_values=False)
+            derived = pushforward(some_results(made.trace, len(types)), [position], keep_values=False)
             for blocks, kind, columns in zip(by_result, types, _mapped(made, derived, source), strict=True):
                 blocks.append(np.reshape(np.moveaxis(columns, 0, -1), (*kind.shape, *source.shape)))
     else:
         for number, kind in enumerate(types):
-            alone = _first_results(made.trace, number + 1, number)
+            alone = some_results(made.trace, number + 1, number)
             rows = _mapped(made, adjoint(alone, positions, keep_values=False), kind)
             by_result[number] = [np.reshape(row, (*kind.shape, *source.shape))
                                  for row, source in zip(rows, sources, strict=True)]  # fmt: skip
@@ -225,7 +232,16 @@ def _is_reverse_only(operation: Operation) -> bool:
     return isinstance(operation.op, CustomCall) and isinstance(operation.op.rule, VjpRule)
 
 
-def _first_results(made: Trace, stop: int, start: int = 0) -> Function:
+def float_results(made: Trace, output: Structure, name: str) -> tuple[ArrayType, ...]:
+    """The types of the leading results, which nest as `output`. Raises: DerivativeError for one that is no float."""
+    types = made.function.result_types[: output.leaves]
+    for kind, path in zip(types, paths(output, "the result"), strict=True):
+        if not kind.dtype.is_float:
+            raise DerivativeError(f"derivatives are of floats, but {path} of {name} is {kind}", location=caller())
+    return types
+
+
+def some_results(made: Trace, stop: int, start: int = 0) -> Function:
     """The traced function with some of its results only."""
     body = made.function.body
     region = Region(body.arguments, body.operations, body.yields[start:stop])

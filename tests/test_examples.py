@@ -13,6 +13,7 @@ LIMITS = {
     "predator_prey": 0.03,  # relative error of a rate
     "gaussian_mixture": 4.0,  # standard errors between a mean and the truth
     "regularisation": 1e-4,  # distance from the best strength that a search without gradients finds
+    "bratu": 1e-9,  # difference from the known solution
     "tensors": 0.01,  # error of a slope
 }
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pullback.errors import DerivativeError
+from pullback.ir.reads import EVERY, Dependence, Known
 from pullback.ir.types import ArrayType
 from pullback.location import UNKNOWN, Location
 
@@ -202,6 +203,14 @@ class Op:
         None where the op has no rule for these: then a loop does case after case.
         """
         return None
+
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        """Which elements of its operands each element of a float result may depend on.
+
+        Never less than is so, whatever the operands hold; by default all. For operands that pick elements (indices,
+        conditions) it is None: that they are computed from the inputs too changes no derivative.
+        """
+        return tuple([EVERY if kind.dtype.is_float else None for kind in types])
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:
