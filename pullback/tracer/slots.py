@@ -88,7 +88,7 @@ def as_value(recorder: Recorder, leaf: Any, slot: Slot) -> Value:
 
 def zeros(recorder: Recorder, slot: Slot) -> Value:
     """What stands for a variable that has no value yet, and that nobody reads."""
-    return recorder.value(Full(0.0 if slot.type.dtype.is_float else 0, slot.type.dtype, slot.type.dims))
+    return recorder.value(Full(slot.type.dtype.numpy.type().item(), slot.type.dtype, slot.type.dims))
 
 
 def wrapped(recorder: Recorder, value: Value, slot: Slot, bases: Sequence[Traced] = ()) -> Any:
