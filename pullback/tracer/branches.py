@@ -11,11 +11,12 @@ from pullback.ir.ops.creation import Full
 from pullback.ir.ops.logic import Bitwise, Comparison, Select
 from pullback.location import caller
 from pullback.tracer.loops import written_value
-from pullback.tracer.memory import Lost, lose, replace, root_of
+from pullback.tracer.memory import replace, root_of
 from pullback.tracer.record import NOTHING, Frame, Outside, Recorder
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics.shapes import reshape
-from pullback.tracer.slots import Slot, as_value, described, is_same, join, link, roots, slot_of, wrapped, zeros
+from pullback.tracer.sharing import Lost, link, lose, lost_through, outer_roots, related_leaves, set_apart
+from pullback.tracer.slots import Slot, as_value, described, is_same, join, slot_of, wrapped, zeros
 from pullback.tracer.traced import Traced, lower
 from pullback.tracer.tree import flatten, unflatten
 from pullback.tracer.undefined import UNDEFINED, Unusable, is_defined
@@ -72,7 +73,7 @@ class _Join:
         """The place of a leaf among the results."""
         self.pairs.append((one, two, slot))
         depth = self.frames[0].depth
-        self.bases.append([root for leaf in (one, two) for root in roots(leaf) if root.depth < depth])
+        self.bases.append([root for leaf in (one, two) for root in outer_roots(leaf, depth)])
         return len(self.pairs) - 1
 
     def half_defined(self, name: str, first: Any, second: Any) -> Callable[[Sequence[Any]], Any]:
@@ -146,8 +147,8 @@ def record_if(
     recorder.location = caller()
     results = _emit(recorder, condition, first, second)
     count = len(made.pairs)
-    for array in lost:
-        lose(array, "it may be the array that another variable of a branch has changed")
+    for array, through in lost:
+        lose(array, "it may be the array that another variable of a branch has changed", through)
     for array, value in zip(written, results[count:], strict=True):
         replace(array, value)
     shown = [wrapped(recorder, value, slot, bases)
@@ -165,28 +166,33 @@ def _keep(frame: Frame, trees: Sequence[Any]) -> None:
                     frame.values[id(leaf)] = leaf.value
 
 
-def _writes(frames: tuple[Frame, Frame]) -> tuple[list[Traced], list[Traced]]:
-    """Arrays of the outside that a branch writes to, and those whose elements are lost in one."""
+def _writes(frames: tuple[Frame, Frame]) -> tuple[list[Traced], list[tuple[Traced, list[Traced]]]]:
+    """Arrays of the outside that a branch writes to, and those whose elements are lost in one, with those through which."""
     written: dict[int, Traced] = {}
-    lost: dict[int, Traced] = {}
+    lost: dict[int, tuple[Traced, list[list[Traced]]]] = {}
     for frame in frames:
         for write in frame.outer_writes():
-            assert isinstance(write.target, Traced)
-            (lost if isinstance(write.after[1], Lost) else written)[id(write.target)] = write.target
-    return [array for key, array in written.items() if key not in lost], list(lost.values())
+            target = write.target
+            assert isinstance(target, Traced)
+            if isinstance(write.after[1], Lost):
+                lost.setdefault(id(target), (target, []))[1].append(lost_through(write.before, write.after))
+            else:
+                written[id(target)] = target
+    for key, (_, ways) in lost.items():
+        if key in written:
+            # In the other branch it was written itself.
+            ways.append([])
+    gone = [(array, [each for way in ways for each in way] if all(ways) else []) for array, ways in lost.values()]
+    return [array for key, array in written.items() if key not in lost], gone
 
 
 def _link(made: _Join, shown: Sequence[Any]) -> None:
-    """Results that are one array in a branch concern each other."""
-    groups: dict[tuple[int, int], list[Any]] = {}
-    for (one, two, slot), array in zip(made.pairs, shown, strict=True):
-        if slot.type.rank:
-            for side, leaf in enumerate((one, two)):
-                for root in roots(leaf):
-                    groups.setdefault((side, id(root)), []).append(array)
-    for arrays in groups.values():
-        if len(arrays) > 1:
-            link(arrays)
+    """Results that may be one array in a branch concern each other; others that share what they may be do not."""
+    arrays = {("", place): array for place, array in enumerate(shown) if array.type.rank}
+    same = {pair for side in (0, 1) for pair in related_leaves({key: made.pairs[key[1]][side] for key in arrays})}
+    for one, two in sorted(same):
+        link(arrays[one], arrays[two])
+    set_apart(arrays, same)
 
 
 def is_trifle(operation: Operation) -> bool:

@@ -18,9 +18,20 @@ from pullback.ir.core import Region, Value, walk
 from pullback.ir.ops.control import For, While
 from pullback.ir.types import ArrayType
 from pullback.location import caller
-from pullback.tracer.memory import Lost, lose, outside_array, replace, same_state
+from pullback.tracer.memory import outside_array, replace, same_state
 from pullback.tracer.record import NOTHING, Frame, Outside, Recorder
-from pullback.tracer.slots import Slot, as_value, described, is_same, join, link, roots, slot_of, widen, wrapped, zeros
+from pullback.tracer.sharing import (
+    Key,
+    Lost,
+    Pair,
+    link,
+    lose,
+    outer_roots,
+    own_roots,
+    related_leaves,
+    set_apart,
+)
+from pullback.tracer.slots import Slot, as_value, described, is_same, join, slot_of, widen, wrapped, zeros
 from pullback.tracer.traced import Traced
 from pullback.tracer.tree import Structure, flatten, paths, unflatten
 from pullback.tracer.undefined import Unusable, is_defined
@@ -46,11 +57,11 @@ class Variable:
         if is_defined(tree):
             self.leaves, self.structure = flatten(tree)
         self.labels = paths(self.structure, name) if self.structure is not None else []
-        self.slots = [None if fixed and roots(leaf) else slot_of(leaf) for leaf in self.leaves]
+        self.slots = [None if fixed and own_roots(leaf) else slot_of(leaf) for leaf in self.leaves]
         if numbers_stay:
             self.slots = [None if type(leaf) in (int, float, bool) else slot
                           for leaf, slot in zip(self.leaves, self.slots, strict=True)]  # fmt: skip
-        self.bases: list[list[Traced]] = [roots(leaf) for leaf in self.leaves]
+        self.bases: list[list[Traced]] = [own_roots(leaf) for leaf in self.leaves]
         self.ends: list[list[Traced]] = [[] for _ in self.leaves]
 
     def carried(self) -> list[tuple[int, Slot]]:
@@ -122,7 +133,9 @@ class LoopRecorder:
         self.fresh: list[Fresh] = []
         self.lost: list[Traced] = []
         self.held: dict[tuple[str, int], Any] = {}
-        self.links: list[list[tuple[Variable, int]]] = []
+        leaves = {(variable.name, place): leaf for variable in self.variables for place, leaf in enumerate(variable.leaves)}
+        self.first_pairs = related_leaves(leaves)
+        self.last_pairs: set[Pair] = set()
         self.hint = recorder.hint(path)
         # An array of a region around is another object each time that region is recorded.
         self.written: list[Traced] = [array for array, home in self.hint.carried if home is self.home(array)]
@@ -164,6 +177,7 @@ class LoopRecorder:
                     leaf.state = (None, outside_array(leaf.value))
                 leaves[place] = self.held[variable.name, place] = leaf
             trees.append(unflatten(variable.structure, leaves))
+        set_apart(self.held, self.first_pairs | self.last_pairs)
         for array in self.written:
             replace(array, next(values))
         return trees
@@ -220,7 +234,7 @@ class LoopRecorder:
             variable.start = Unusable(f"{variable.name} holds another object after each iteration of a loop",
                                       help="make it before the loop")  # fmt: skip
             return
-        ends = [[root for root in roots(leaf) if root.depth < frame.depth] for leaf in leaves]
+        ends = [outer_roots(leaf, frame.depth) for leaf in leaves]
         self.fresh.append(Fresh(variable, structure, known, ends))
 
     def _new_writes(self, frame: Frame) -> bool:
@@ -244,28 +258,29 @@ class LoopRecorder:
 
         Raises: CarryError where two variables end up as one array and one of them was written.
         """
-        owners: dict[int, list[tuple[Variable, int]]] = {}
         again = False
+        found: dict[Key, Any] = {}
         for variable, tree in zip(self.variables, after, strict=True):
             if not is_defined(tree):
                 continue
             for place, leaf in enumerate(flatten(tree)[0]):
-                for root in roots(leaf):
-                    owners.setdefault(id(root), []).append((variable, place))
-                    if variable.structure is None or variable.slots[place] is None or root.depth >= frame.depth:
-                        continue
-                    variable.ends[place] = [root]
-                    if not any(root is each for each in variable.bases[place]):
-                        variable.bases[place].append(root)
-                        again = True
-        self.links = [group for group in owners.values() if len(group) > 1]
-        for group in self.links:
-            held = [self.held[variable.name, place] for variable, place in group if (variable.name, place) in self.held]
+                found[variable.name, place] = leaf
+                if variable.structure is None or variable.slots[place] is None:
+                    continue
+                variable.ends[place] = outer_roots(leaf, frame.depth)
+                new = [root for root in variable.ends[place] if not any(root is each for each in variable.bases[place])]
+                variable.bases[place] += new
+                again |= bool(new)
+        pairs = related_leaves(found)
+        for pair in sorted(pairs):
+            held = [self.held[key] for key in pair if key in self.held]
             if len(held) > 1 and any(id(array) in frame.written for array in held):
-                names = " and ".join(dict.fromkeys(variable.name for variable, _ in group))
+                names = " and ".join(dict.fromkeys(name for name, _ in pair))
                 raise CarryError(f"{names} are one array at the end of an iteration of a loop that assigns into them",
                                  location=caller(), help="make a copy: y = x.copy()")  # fmt: skip
-        return again and bool(frame.written)
+        again |= not pairs <= self.first_pairs | self.last_pairs
+        self.last_pairs |= pairs
+        return again
 
     def initial(self) -> list[Value]:
         """What goes into the loop, in the order of `arguments`."""
@@ -287,7 +302,7 @@ class LoopRecorder:
             replace(array, value)
         for variable in self.variables:
             for place, slot in variable.carried():
-                bases = [*variable.ends[place], *(roots(variable.leaves[place]) if may_be_skipped else [])]
+                bases = [*variable.ends[place], *(own_roots(variable.leaves[place]) if may_be_skipped else [])]
                 made[variable.name, place] = wrapped(recorder, next(found), slot, bases)
         found = iter(values[carried + len(self.written) :])
         fresh_trees = {}
@@ -296,9 +311,11 @@ class LoopRecorder:
                       for slot, bases in zip(fresh.slots, fresh.ends, strict=True)]  # fmt: skip
             made |= {(fresh.variable.name, place): leaf for place, leaf in enumerate(leaves)}
             fresh_trees[fresh.variable.name] = unflatten(fresh.structure, leaves)
-        for group in self.links:
-            arrays = [made[variable.name, place] for variable, place in group if (variable.name, place) in made]
-            link([array for array in arrays if array.type.rank])
+        pairs = self.last_pairs | (self.first_pairs if may_be_skipped else set())
+        for one, two in sorted(pairs):
+            if one in made and two in made:
+                link(made[one], made[two])
+        set_apart(made, pairs)
         trees = []
         for variable in self.variables:
             if variable.structure is None:
