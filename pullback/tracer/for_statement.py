@@ -262,7 +262,8 @@ class Statement:
             self.variables.write(False if place in places else tree for place, tree in enumerate(trees))
 
         def step(place: Any, *trees: Any) -> list[Any]:
-            recorder.bounds[place.value] = (0, most)
+            if isinstance(place, Traced):
+                recorder.bounds[place.value] = (0, most)
             enter(trees)
             self.body(items.item(place))
             return [place + 1, *self.variables.read()]
