@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
-from pullback.errors import ArgumentValueError
+from pullback.errors import ArgumentValueError, TraceError
 from pullback.ir.core import Operation, Value
 from pullback.ir.ops.control import If
 from pullback.ir.ops.creation import Full
@@ -15,7 +15,7 @@ from pullback.tracer.memory import replace, root_of
 from pullback.tracer.record import NOTHING, Frame, Outside, Recorder
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics.shapes import reshape
-from pullback.tracer.sharing import Lost, link, lose, lost_through, outer_roots, related_leaves, set_apart
+from pullback.tracer.sharing import Lost, Shared, link, lose, lost_through, outer_roots, related_leaves, set_apart
 from pullback.tracer.slots import Slot, as_value, described, is_same, join, slot_of, wrapped, zeros
 from pullback.tracer.traced import Traced, lower
 from pullback.tracer.tree import flatten, unflatten
@@ -60,6 +60,8 @@ class _Join:
             if is_same(one, two):
                 places.append(None)
                 continue
+            if (reason := self.reason(one, two)) is not None:
+                return lambda results: reason
             slots = slot_of(one), slot_of(two)
             joined = None if slots[0] is None or slots[1] is None else join(slots[0], slots[1])
             if joined is None:
@@ -68,6 +70,10 @@ class _Join:
         return lambda results: unflatten(
             structure, [one if place is None else results[place] for one, place in zip(left, places, strict=True)]
         )
+
+    def reason(self, one: Any, two: Any) -> Unusable | None:
+        """Why the leaves of the two branches cannot be read, if they cannot."""
+        return self.frames[0].unreadable.get(id(one)) or self.frames[1].unreadable.get(id(two))
 
     def pair(self, one: Any, two: Any, slot: Slot) -> int:
         """The place of a leaf among the results."""
@@ -82,6 +88,9 @@ class _Join:
         other = second if known is first else first
         if is_defined(known) and name in self.fill and other is UNDEFINED:
             leaves, structure = flatten(known)
+            for leaf in leaves:
+                if (reason := self.reason(*((leaf, UNDEFINED) if known is first else (UNDEFINED, leaf)))) is not None:
+                    return lambda results: reason
             slots = [slot_of(leaf) for leaf in leaves]
             found = [slot for slot in slots if slot is not None]
             if len(found) == len(leaves):
@@ -162,8 +171,22 @@ def _keep(frame: Frame, trees: Sequence[Any]) -> None:
     for tree in trees:
         if is_defined(tree):
             for leaf in flatten(tree)[0]:
-                if isinstance(leaf, Traced) and (leaf.depth >= frame.depth or id(root_of(leaf)) in frame.written):
+                if (reason := unreadable(leaf)) is not None:
+                    # Nobody may come to read it.
+                    frame.unreadable[id(leaf)] = reason
+                elif isinstance(leaf, Traced) and (leaf.depth >= frame.depth or id(root_of(leaf)) in frame.written):
                     frame.values[id(leaf)] = leaf.value
+
+
+def unreadable(leaf: Any) -> Unusable | None:
+    """What stands for an array whose elements nobody can tell any more; None for what can be read."""
+    memory = root_of(leaf).memory if isinstance(leaf, Traced) and leaf.type.rank else None
+    try:
+        if isinstance(memory, Shared | Lost):
+            memory.require()
+    except TraceError as error:
+        return Unusable(error.message, error.help, error.location)
+    return None
 
 
 def _writes(frames: tuple[Frame, Frame]) -> tuple[list[Traced], list[tuple[Traced, list[Traced]]]]:

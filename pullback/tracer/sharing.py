@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any
+from typing import Any, NoReturn
 
 from pullback.errors import TraceError
 from pullback.ir.core import Value
@@ -41,11 +41,12 @@ class Shared:
         return self.value.type
 
     def read(self, owner: Traced) -> Value:
-        self.check(set())
+        self.require()
         return self.value
 
-    def check(self, seen: set[int]) -> None:
+    def require(self, seen: set[int] | None = None) -> None:
         """Raises: TraceError if an array that may be the same has been changed."""
+        seen = set() if seen is None else seen
         seen.add(id(self))
         for base, state in self.bases:
             if not unchanged(base, state, self.apart):
@@ -54,10 +55,10 @@ class Shared:
                     "depending on a branch or loop", location=caller(), help="keep a copy: y = x.copy()",
                 )  # fmt: skip
             if isinstance(base.memory, Shared) and id(base.memory) not in seen:
-                base.memory.check(seen)
+                base.memory.require(seen)
 
     def write(self, owner: Traced, value: Value) -> None:
-        self.check(set())
+        self.require()
         for base, _ in self.bases:
             lose(base, "another array, which may be the same one (depending on a branch or loop), has been changed", (owner,))
         replace(owner, value)
@@ -84,13 +85,17 @@ class Lost:
         return self.kind
 
     def read(self, owner: Traced) -> Value:
+        self.require()
+
+    def require(self) -> NoReturn:
+        """Raises: TraceError."""
         where = f" ({self.location.file}:{self.location.line})" if self.location is not UNKNOWN else ""
         raise TraceError(f"the elements of this {self.kind} are not known: {self.reason}{where}",
                          location=caller(), help="work on copies: y = x.copy()")  # fmt: skip
 
     def write(self, owner: Traced, value: Value) -> None:
         # What was changed may still be this array.
-        self.read(owner)
+        self.require()
 
     def known(self) -> None:
         return None
