@@ -30,7 +30,7 @@ def test_a_numpy_number_of_the_function_is_no_object_that_changes() -> None:
 def test_a_loop_with_an_exit_that_needs_a_number_of_python() -> None:
     def f(x, n):
         made, k = x * 1.0, 1
-        for i, value in zip(range(n), x):
+        for i, value in zip(range(n), x, strict=False):
             if value > 3.0:
                 break
             np.add.at(made, [k, k], value * i)

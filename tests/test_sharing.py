@@ -168,7 +168,8 @@ def best_so_far(x, c):
 
 UNKNOWN = [
     chosen_of_chosen, chosen_of_chosen_read, chosen_in_loop, loop_in_loop, branch_in_loop, handed_on, handed_on_read,
-    kept_before, kept_before_read, same_from_the_start, rewritten_after, stale_rewritten, rows_in_branch, in_a_list, best_so_far,
+    kept_before, kept_before_read, same_from_the_start, rewritten_after, stale_rewritten, rows_in_branch, in_a_list,
+    best_so_far,
 ]  # fmt: skip
 
 
