@@ -281,7 +281,8 @@ class Statements(Expressions):
         if name is None:
             return self.matrix(place)
         target = self.random.choice((f"[{self.place(ROWS)}, {self.place(N)}]", f"[{self.place(ROWS)}]",
-                                     f"[:, {self.place(N)}]", f"[1:, {self.place(N)}]", f"[{self.place(ROWS)}][{self.place(N)}]", "[1:, ::2]"))  # fmt: skip
+                                     f"[:, {self.place(N)}]", f"[1:, {self.place(N)}]",
+                                     f"[{self.place(ROWS)}][{self.place(N)}]", "[1:, ::2]"))  # fmt: skip
         self.put(f"{name}{target} {self.random.choice(('=', '+=', '*='))} {self.s(1)}")
         return None
 

@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import numpy as np
-from traced import agree
+import pytest
+from traced import agree, traced
+
+import pullback as pb
 
 
 def test_a_bool_first_bound_in_a_loop_that_may_not_run() -> None:
@@ -58,3 +61,80 @@ def test_an_array_of_lists_of_computed_numbers() -> None:
         return m @ m, rows, np.asarray([[[c], [2]]]), np.array(((c, c), (1, 2)), np.float32)
 
     agree(f, 2.0, np.array([1.0, 2.0]))
+
+
+def test_what_each_iteration_binds_anew_may_change_its_kind() -> None:
+    def f(x, n):
+        k, total = 0, 0.0
+        scratch = x[0]
+        while True:
+            k += 1
+            scratch = x[:2] * k
+            weigh = lambda w: w * k  # noqa: B023, E731
+            if k > n:
+                break
+            total += weigh(np.sum(scratch))
+        for j in range(n):
+            scratch = np.outer(x, x) + j
+            total += np.sum(scratch)
+        return total
+
+    agree(f, np.array([1.0, 2.0, 5.0, 4.0]), 3)
+    agree(f, np.array([1.0, 2.0, 5.0, 4.0]), 0)
+
+
+@pytest.mark.parametrize("reads", ["in the loop", "in its condition", "after it", "is None"])
+def test_a_variable_that_changes_its_kind_and_is_read_says_so(reads: str) -> None:
+    def inside(x, n):
+        scratch = x[0]
+        while n > 0:
+            n -= 1
+            if n > 1:
+                scratch = x[:2] * n
+            x = x + np.sum(scratch)
+        return np.sum(x)
+
+    def condition(x, n):
+        scratch = x[0]
+        while np.sum(scratch) < n:
+            scratch = x[:2] * n
+        return np.sum(x)
+
+    def after(x, n):
+        scratch = x[0]
+        while n > 0:
+            n -= 1
+            scratch = x[:2] * n
+        return np.sum(scratch)
+
+    def none(x, n):
+        best = None
+        while n > 0:
+            n -= 1
+            if best is None:
+                best = x * n
+            x = x + best
+        return np.sum(x)
+
+    chosen = {"in the loop": inside, "in its condition": condition, "after it": after, "is None": none}[reads]
+    with pytest.raises(pb.PullbackError, match=r"scratch is|best is"):
+        traced(chosen, np.array([1.0, 2.0]), 3)
+
+
+def test_a_function_that_binds_what_is_around_it_among_variables_without_a_value() -> None:
+    def f(x, n):
+        total = 0.0
+        for value in x:
+            if n > 2:
+                late = value * 2.0
+                total += late
+
+            def add(w):
+                nonlocal total
+                total = total + w
+                return total
+
+            total += add(value)
+        return total
+
+    agree(f, np.array([1.0, 2.0]), 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
-from pullback.errors import ArgumentValueError, TraceError
+from pullback.errors import ArgumentValueError
 from pullback.ir.core import Operation, Value
 from pullback.ir.ops.control import If
 from pullback.ir.ops.creation import Full
@@ -15,7 +15,7 @@ from pullback.tracer.memory import replace, root_of
 from pullback.tracer.record import NOTHING, Frame, Outside, Recorder
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics.shapes import reshape
-from pullback.tracer.sharing import Lost, Shared, link, lose, lost_through, outer_roots, related_leaves, set_apart
+from pullback.tracer.sharing import Lost, link, lose, lost_through, outer_roots, related_leaves, set_apart, unreadable
 from pullback.tracer.slots import Slot, as_value, described, is_same, join, slot_of, wrapped, zeros
 from pullback.tracer.traced import Traced, lower
 from pullback.tracer.tree import flatten, unflatten
@@ -176,17 +176,6 @@ def _keep(frame: Frame, trees: Sequence[Any]) -> None:
                     frame.unreadable[id(leaf)] = reason
                 elif isinstance(leaf, Traced) and (leaf.depth >= frame.depth or id(root_of(leaf)) in frame.written):
                     frame.values[id(leaf)] = leaf.value
-
-
-def unreadable(leaf: Any) -> Unusable | None:
-    """What stands for an array whose elements nobody can tell any more; None for what can be read."""
-    memory = root_of(leaf).memory if isinstance(leaf, Traced) and leaf.type.rank else None
-    try:
-        if isinstance(memory, Shared | Lost):
-            memory.require()
-    except TraceError as error:
-        return Unusable(error.message, error.help, error.location)
-    return None
 
 
 def _writes(frames: tuple[Frame, Frame]) -> tuple[list[Traced], list[tuple[Traced, list[Traced]]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,17 +30,19 @@ from pullback.tracer.sharing import (
     own_roots,
     related_leaves,
     set_apart,
+    unreadable,
 )
 from pullback.tracer.slots import Slot, as_value, described, is_same, join, slot_of, widen, wrapped, zeros
 from pullback.tracer.traced import Traced
 from pullback.tracer.tree import Structure, flatten, paths, unflatten
-from pullback.tracer.undefined import Unusable, is_defined
+from pullback.tracer.undefined import UNDEFINED, Unusable, is_defined
 
 MAX_ROUNDS = 16
 COUNTER = ArrayType(i64, ())
 KEEP_TYPE = "a variable of a traced loop keeps its type and shape: give it before the loop what it has at the end"
 
 Body = Callable[..., Sequence[Any]]
+T = TypeVar("T")
 
 
 class Variable:
@@ -51,6 +53,7 @@ class Variable:
 
     def __init__(self, name: str, tree: Any, fixed: bool, numbers_stay: bool) -> None:
         self.name = name
+        self.given_up: TraceError | None = None
         self.start = tree
         self.leaves: list[Any] = []
         self.structure: Structure | None = None
@@ -63,6 +66,17 @@ class Variable:
                           for leaf, slot in zip(self.leaves, self.slots, strict=True)]  # fmt: skip
         self.bases: list[list[Traced]] = [own_roots(leaf) for leaf in self.leaves]
         self.ends: list[list[Traced]] = [[] for _ in self.leaves]
+
+    def give_up(self, error: TraceError) -> None:
+        """Carry it no more: an iteration starts without it, and after the loop nobody can tell what it holds."""
+        self.given_up = error
+        self.start = UNDEFINED
+        self.leaves, self.structure, self.labels = [], None, []
+        self.slots, self.bases, self.ends = [], [], []
+
+    def may_be_given_up(self, tree: Any) -> bool:
+        """Whether reading it raises where it has no value: asking whether it is None does not."""
+        return not (self.start is None or tree is None)
 
     def carried(self) -> list[tuple[int, Slot]]:
         """Places and slots of the carried leaves."""
@@ -118,13 +132,14 @@ class LoopRecorder:
     """Records one loop. `names` and `trees` are its variables and what they hold before it (UNDEFINED if nothing).
 
     Those in `fixed` are only changed in place. With `numbers_stay`, Python numbers are carried only if an iteration
-    changes them.
+    changes them. With `scratch`, what cannot be carried is given up if each iteration binds it before reading it.
     """
 
     def __init__(
         self, recorder: Recorder, path: tuple[int, ...], names: Sequence[str], trees: Sequence[Any], *,
-        fixed: Sequence[str] = (), numbers_stay: bool = False, outside: Outside = NOTHING,
+        fixed: Sequence[str] = (), numbers_stay: bool = False, scratch: bool = False, outside: Outside = NOTHING,
     ) -> None:  # fmt: skip
+        self.scratch = scratch
         self.recorder = recorder
         self.path = path
         self.outside = outside
@@ -140,6 +155,10 @@ class LoopRecorder:
         # An array of a region around is another object each time that region is recorded.
         self.written: list[Traced] = [array for array, home in self.hint.carried if home is self.home(array)]
         for variable in self.variables:
+            if scratch:
+                for reason in filter(None, map(unreadable, variable.leaves)):
+                    variable.give_up(CarryError(reason.reason, location=reason.location, help=reason.help))
+                    break
             for place, slot in variable.carried():
                 known = self.hint.slots.get((variable.name, place))
                 variable.slots[place] = slot if known is None else join(slot, known) or slot
@@ -199,13 +218,15 @@ class LoopRecorder:
         with recorder.inside([*leading, *arguments], self.path, self.outside) as frame:
             trees = self.enter(arguments)
             numbers = [wrapped(recorder, each, Slot(COUNTER, True)) for each in leading]
-            after = list(body(*numbers, *trees))
+            after = self.run(lambda: list(body(*numbers, *trees)))
             changed = False
             for variable, tree in zip(self.variables, after, strict=True):
+                if variable.given_up is not None:
+                    continue
                 if variable.structure is None:
                     self._settle_fresh(frame, variable, tree)
                 else:
-                    changed |= variable.settle(tree)
+                    changed |= self._settle(variable, tree)
             if changed:
                 return None
             values = [as_value(recorder, flatten(tree)[0][place], slot)
@@ -221,6 +242,30 @@ class LoopRecorder:
         frame.region.arguments += self.arguments()[len(arguments) :]
         frame.region.yields = (*values, *first)
         return frame
+
+    def run(self, code: Callable[[], T]) -> T:
+        """Run code of the loop. Raises: the reason why a variable was given up, if something goes wrong without it."""
+        try:
+            return code()
+        except Exception:
+            for variable in self.variables:
+                if variable.given_up is not None:
+                    raise variable.given_up from None
+            raise
+
+    def _settle(self, variable: Variable, tree: Any) -> bool:
+        """Compare a variable with what it was before; whether that makes another attempt necessary."""
+        if not self.scratch or not variable.may_be_given_up(tree):
+            return variable.settle(tree)
+        try:
+            changed = variable.settle(tree)
+        except CarryError as error:
+            variable.give_up(error)
+            return True
+        for reason in filter(None, map(unreadable, flatten(tree)[0])):
+            variable.give_up(CarryError(reason.reason, location=reason.location, help=reason.help))
+            return True
+        return changed
 
     def _settle_fresh(self, frame: Frame, variable: Variable, tree: Any) -> None:
         """A variable that has no value before the loop: carried out of it if it is made of arrays and numbers."""
@@ -318,6 +363,9 @@ class LoopRecorder:
         set_apart(made, pairs)
         trees = []
         for variable in self.variables:
+            if variable.given_up is not None:
+                trees.append(Unusable(variable.given_up.message, variable.given_up.help, variable.given_up.location))
+                continue
             if variable.structure is None:
                 trees.append(fresh_trees.get(variable.name, variable.start))
                 continue
@@ -369,7 +417,7 @@ class ForLoop:
 
 def begin_for(
     recorder: Recorder, names: Sequence[str], trees: Sequence[Any], body: Body, *, counts: range | None = None,
-    limits: tuple[int, int] | None = None, fixed: Sequence[str] = (), numbers_stay: bool = False,
+    limits: tuple[int, int] | None = None, fixed: Sequence[str] = (), numbers_stay: bool = False, scratch: bool = False,
     outside: Outside = NOTHING, path: tuple[int, ...] = (),
 ) -> ForLoop:  # fmt: skip
     """Record the body of ``for counter in range(...): trees = body(counter, *trees)``.
@@ -383,7 +431,7 @@ def begin_for(
     elif limits is not None:
         recorder.bounds[counter] = limits
     loop = LoopRecorder(recorder, path or recorder.next_path(), names, trees, fixed=fixed, numbers_stay=numbers_stay,
-                        outside=outside)  # fmt: skip
+                        scratch=scratch, outside=outside)  # fmt: skip
     return ForLoop(loop, loop.record(body, counter), counts)
 
 
@@ -421,7 +469,7 @@ class WhileLoop:
 
 def begin_while(
     recorder: Recorder, names: Sequence[str], trees: Sequence[Any], condition: Callable[..., Value], body: Body, *,
-    fixed: Sequence[str] = (), numbers_stay: bool = False, may_be_skipped: bool = True,
+    fixed: Sequence[str] = (), numbers_stay: bool = False, may_be_skipped: bool = True, scratch: bool = False,
     outside: Outside = NOTHING, path: tuple[int, ...] = (),
 ) -> WhileLoop:  # fmt: skip
     """Record ``while condition(*trees): trees = body(*trees)``.
@@ -429,14 +477,14 @@ def begin_while(
     Raises: CarryError for variables that cannot be carried, TraceError for a condition that writes to arrays.
     """
     loop = LoopRecorder(recorder, path or recorder.next_path(), names, trees, fixed=fixed, numbers_stay=numbers_stay,
-                        outside=outside)  # fmt: skip
+                        scratch=scratch, outside=outside)  # fmt: skip
     region = loop.record(body)
     arguments = loop.arguments()
     known = len(arguments) - sum(len(fresh.slots) for fresh in loop.fresh)
     with recorder.inside(arguments, (*loop.path, 0), outside) as frame:
         held = loop.enter(arguments[:known])
         before = {id(write.target): write.target.state for write in frame.outer_writes()}
-        frame.region.yields = (condition(*held),)
+        frame.region.yields = (loop.run(lambda: condition(*held)),)
         for write in frame.outer_writes():
             target = write.target
             if id(target) not in before or not same_state(before[id(target)], target.state):

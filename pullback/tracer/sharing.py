@@ -17,6 +17,7 @@ from pullback.ir.types import ArrayType
 from pullback.location import UNKNOWN, Location, caller
 from pullback.tracer.memory import ReadOnly, replace, root_of, same_state
 from pullback.tracer.traced import Traced
+from pullback.tracer.undefined import Unusable
 
 State = Any
 """What an array holds: see `Traced.state`."""
@@ -146,6 +147,17 @@ def lost_through(before: State, after: State) -> list[Traced]:
         found += memory.through
         after = memory.before
     return found
+
+
+def unreadable(leaf: Any) -> Unusable | None:
+    """What stands for an array whose elements nobody can tell any more; None for what can be read."""
+    memory = root_of(leaf).memory if isinstance(leaf, Traced) and leaf.type.rank else None
+    try:
+        if isinstance(memory, Shared | Lost):
+            memory.require()
+    except TraceError as error:
+        return Unusable(error.message, error.help, error.location)
+    return None
 
 
 def bases_of(array: Traced) -> list[Traced]:
