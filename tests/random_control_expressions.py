@@ -81,7 +81,8 @@ class Expressions:
             lambda: f"{random.choice(('max', 'min', 'np.maximum', 'np.minimum'))}({self.s(depth - 1)}, {self.s(0)})",
             lambda: f"np.{random.choice(('max', 'min'))}({self.a(depth - 1)})",
             lambda: f"0.1 * {self.i(depth - 1)}",
-            lambda: f"np.where({self.condition(depth - 1)}, {self.s(depth - 1)}, {self.s(0)})",
+            # Without [()] it is an array without axes, which += changes in place.
+            lambda: f"np.where({self.condition(depth - 1)}, {self.s(depth - 1)}, {self.s(0)})[()]",
             lambda: f"sum([{self.s(depth - 1)}, {self.s(0)}])",
             lambda: f"np.tanh(sum(q * {self.s(0)} for q in {self.vector()}))",
         ]

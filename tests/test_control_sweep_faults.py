@@ -138,3 +138,18 @@ def test_a_function_that_binds_what_is_around_it_among_variables_without_a_value
         return total
 
     agree(f, np.array([1.0, 2.0]), 3)
+
+
+def test_out_that_may_be_one_of_several_arrays_says_so() -> None:
+    def f(x, n):
+        a, q, r = x * 1.0, x * 2.0, x * 3.0
+        for _ in range(2):
+            if n > 1:
+                q += q[1]
+            else:
+                r, a = a, a
+            np.add(q, 1.0, out=r)
+        return np.sum(q)
+
+    with pytest.raises(pb.PullbackError, match="may be"):
+        traced(f, np.array([1.0, 2.0]), 2)

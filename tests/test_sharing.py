@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from random_aliases import random_aliases
 from traced import run
 
 import pullback as pb
@@ -260,3 +261,29 @@ def test_a_variable_that_nobody_reads_after_a_branch_may_be_unknown() -> None:
     for n in (1, 2, 3):
         x = np.array([0.76, -0.538, 0.988, -0.135])
         assert run(f, x, n) == pytest.approx(f(x, n), rel=1e-14)
+
+
+def agrees(seed: int) -> bool:
+    """Whether a random program of aliases is taken. Raises: AssertionError for other numbers than Python's."""
+    source, fun = random_aliases(seed)
+    x = np.array([1.0, 2.0, 3.0, 5.0])
+    taken = False
+    for c in (seed % 6, (seed + 3) % 6):
+        wanted = fun(x.copy(), c)
+        try:
+            found = run(fun, x, c)
+        except pb.PullbackError as error:
+            assert "may be" in str(error) or "are one array" in str(error), f"{error}\n{source}"
+            return False
+        assert found == pytest.approx(wanted, rel=1e-12), f"seed {seed}, c {c}\n{source}"
+        taken = True
+    return taken
+
+
+def test_random_programs_of_aliases() -> None:
+    assert sum(agrees(seed) for seed in range(60)) > 20
+
+
+@pytest.mark.sweep
+def test_many_random_programs_of_aliases() -> None:
+    assert sum(agrees(seed) for seed in range(60, 5000)) > 1000
