@@ -10,6 +10,7 @@ from pullback.errors import EffectError
 from pullback.location import caller
 from pullback.tracer.record import current_recorder
 from pullback.tracer.traced import Traced
+from pullback.tracer.undefined import Unusable
 
 MAX_OBJECTS = 200_000
 
@@ -73,7 +74,7 @@ def reaches(roots: Iterable[Any], wanted: Any) -> bool:
         item = stack.pop()
         if item is wanted:
             return True
-        if isinstance(item, Traced | str | bytes | int | float | type(None)) or id(item) in seen:
+        if isinstance(item, Traced | Unusable | str | bytes | int | float | type(None)) or id(item) in seen:
             continue
         seen.add(id(item))
         if len(seen) > MAX_OBJECTS:

@@ -73,7 +73,8 @@ class Frame:
     """A region inside the function that is being recorded.
 
     `path` tells the loop apart from others (by order of recording, outermost first), `written` are the arrays that
-    were written in it, by identity; `values` is what arrays held at its end, where somebody asks for that later.
+    were written in it, by identity; `values` is what arrays held at its end, where somebody asks for that later, and
+    `unreadable` what stands for those of which that is not known.
     `outside` is what existed before and can be reached: see `effects`.
     """
 
@@ -83,6 +84,7 @@ class Frame:
     outside: Outside
     written: dict[int, Write] = field(default_factory=dict)
     values: dict[int, Value] = field(default_factory=dict)
+    unreadable: dict[int, Any] = field(default_factory=dict)
     loops: int = 0
 
     def outer_writes(self) -> list[Write]:
