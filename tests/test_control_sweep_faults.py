@@ -153,3 +153,15 @@ def test_out_that_may_be_one_of_several_arrays_says_so() -> None:
 
     with pytest.raises(pb.PullbackError, match="may be"):
         traced(f, np.array([1.0, 2.0]), 2)
+
+
+def test_an_item_of_a_variable_without_a_value_says_what_it_lacks() -> None:
+    def f(x, n):
+        if n > 2:
+            y = x * 2.0
+        if n > 1:
+            y[0] = x[1]
+        return np.sum(x)
+
+    with pytest.raises(pb.PullbackError, match="y has no value after one of the branches"):
+        traced(f, np.array([1.0, 2.0]), 2)

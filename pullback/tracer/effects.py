@@ -45,6 +45,8 @@ def is_random(function: Any) -> bool:
 def change(owner: Any, local: bool, what: str) -> None:
     """State that an object is about to be changed. Raises: EffectError where that would happen once, not each time."""
     recorder = current_recorder()
+    if isinstance(owner, Unusable):
+        owner.fail()
     if recorder is None or not recorder.frames or isinstance(owner, Traced):
         return
     if not local or any(reaches(frame.outside.objects, owner) for frame in recorder.frames):
