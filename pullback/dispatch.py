@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.collector import collector_paused
+from pullback.collection import seldom
 from pullback.config import config, log, settings
 from pullback.errors import ArgumentError, ArgumentValueError
 from pullback.location import caller
@@ -288,7 +288,7 @@ class Dispatcher:
         reason = self._reason(leaves, static)
         self.reasons.append(reason)
         log("recompile", "%s: %s", self.name, reason)
-        with collector_paused():
+        with seldom():
             traced = self.trace(leaves, structure, static)
             call = call_spec(traced)
             executable = compile_function(traced.function, call)

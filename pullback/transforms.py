@@ -126,8 +126,8 @@ def value_and_grad(
             f"grad needs a function of one float result without axes; {name_of(fun)} gives {shown}", location=caller(),
             help="reduce the result (np.sum, np.mean), or use vjp, jacobian or jvp",
         )  # fmt: skip
-    derived = adjoint(_bounded(made, positions, budget), positions, seeded=[0])
-    results: list[Any] = list(call_inline(recorder, derived, made.trace, made.values))
+    derived = adjoint(_bounded(made, positions, budget), positions, seeded=[0], extend=True)
+    results: list[Any] = list(call_inline(recorder, derived, made.trace, made.values, move=True))
     count = len(types)
     for number in made.trace.written:
         np.copyto(made.values[number], results.pop(count))
@@ -150,8 +150,10 @@ def pull(
     bars = [bar for bar, kind in zip(bars, types, strict=True) if kind.dtype.is_float]
     argnums = tuple(range(len(primals)))
     positions = made.positions(argnums)
-    derived = adjoint(_bounded(made, positions, budget), positions)
-    results = call_inline(recorder, derived, made.trace, [*made.values, *_fitting(bars, types, "cotangent")])
+    derived = adjoint(_bounded(made, positions, budget), positions, extend=True)
+    results = call_inline(
+        recorder, derived, made.trace, [*made.values, *_fitting(bars, types, "cotangent")], move=True
+    )
     return unflatten(made.trace.output, results[: len(types)]), made.nested(argnums, results[len(types) :])
 
 

@@ -44,3 +44,13 @@ def test_calls_give_the_same_bits(op: Exp | Sin | Pow, dtype: str) -> None:
 def test_few_uses_are_written_out() -> None:
     assert "@exp_f64.x" not in compile_function(powers(Exp(), "f64", 100, 2)).code.text
     assert "@exp_f64.x" in compile_function(powers(Exp(), "f64", 100, 4)).code.text
+
+
+def test_single_numbers_call_what_is_used_often() -> None:
+    x = np.array([0.37])
+    few, many = (compile_function(powers(Sin(), "f64", 1, uses)) for uses in (7, 9))
+    assert "call double @sin_f64.x1" not in few.code.text
+    assert "call double @sin_f64.x1" in many.code.text
+    # The same as of arrays, whose elements are computed by vectors.
+    wanted = compile_function(powers(Sin(), "f64", 45, 9))([np.full(45, 0.37)])[0]
+    assert many([x])[0].tobytes() == wanted[:1].tobytes()

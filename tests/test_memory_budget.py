@@ -50,7 +50,7 @@ def test_the_budget_goes_along() -> None:
     """To methods, to other derivatives, and to the function inside of others."""
     bounded = pb.compile_grad(orbit, memory_budget="10kB")
     assert bounded.options.memory_budget == 10_000
-    assert bounded.differentiated_by(1).memory_budget == 10_000
+    assert bounded.differentiated_by(1).options.memory_budget == 10_000
 
     class Model:
         @pb.compile_grad(memory_budget="1kB")

@@ -39,7 +39,7 @@ from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import EmptyTape
 from pullback.ir.ops.host import HostCall
 from pullback.ir.ops.linear_system import Solve
-from pullback.ir.ops.scalar import Scalar
+from pullback.ir.ops.scalar import Elementary, Scalar
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
 from pullback.ir.types import TapeType
 
@@ -48,6 +48,8 @@ INLINE_ELEMENTS = 64
 STACK_BYTES = 256
 """Temporaries of at most so many bytes lie on the stack, where LLVM can take them apart into registers."""
 STACK_TOTAL = 8192
+LONGEST_RUN = 1000
+"""Operations in registers, in one run, up to which they are one piece of code."""
 LONG = 10_000
 """How many trips a loop is taken to make that does not say."""
 
@@ -78,8 +80,12 @@ class Body:
         self.cost = 0
         self.weight = 1
         self.stack = 0
+        self.shared: frozenset[Elementary] = frozenset()
+        self.spilled_bytes = 0
+        self._spill = ""
         self.memory: TapeMemory | None = None
         self.structured: Callable[[Body, RegionPlan, Structured], None]
+        self.long_run: Callable[[Body, RegionPlan, ScalarRun], None]
 
     # Where values are
 
@@ -170,13 +176,18 @@ class Body:
         self.cost += cost * self.weight
 
     def scalar_run(self, plan: RegionPlan, run: ScalarRun) -> None:
-        """Operations in registers."""
+        """Operations in registers; very many in several functions."""
+        if len(run.items) <= LONGEST_RUN:
+            self.scalar_items(plan, run.items)
+        else:
+            self.long_run(self, plan, run)
+
+    def scalar_items(self, plan: RegionPlan, items: Sequence[Compute | Load]) -> None:
+        """Operations in registers, here."""
         f = self.f
-        s = LlvmScalarBuilder(f, 1)
-        reads = []
-        for item in run.items:
+        s = LlvmScalarBuilder(f, 1, self.shared)
+        for item in items:
             if isinstance(item, Load):
-                reads.append(item.base)
                 dtype = item.value.type.dtype
                 pointer = f.moved(self.pointer(item.base), memory_type(dtype, 1), str(item.map.offset))
                 self.scalars[item.value] = load(f, pointer, dtype, 1)
@@ -191,10 +202,27 @@ class Body:
             elif isinstance(operation.op, EmptyTape):
                 self.tapes[operation.result] = Tape("0", "0", "1")
             else:
-                reads += self.pick(plan, item)
-        operations = [item.operation for item in run.items if isinstance(item, Compute)]
-        if run.items:
-            self.note("scalars", reads, [], max(1, len(run.items) // 2), operations)
+                self.pick(plan, item)
+        if items:
+            self.note_scalars(plan, items)
+
+    def note_scalars(self, plan: RegionPlan, items: Sequence[Compute | Load], function: str = "") -> None:
+        """Keep a record of operations in registers."""
+        reads = list(plan.read(ScalarRun(0, list(items))))
+        operations = [item.operation for item in items if isinstance(item, Compute)]
+        self.note("scalars", reads, [], max(1, len(items) // 2), operations, function)
+
+    @property
+    def spill(self) -> str:
+        """A pointer to memory for single values, behind all that is in the arena."""
+        if not self._spill:
+            self._spill = self.f.ahead(f"getelementptr i8, ptr %arena, i64 {self.storage.arena_bytes}")
+        return self._spill
+
+    @property
+    def arena_bytes(self) -> int:
+        """What the arena comes to."""
+        return self.storage.arena_bytes + self.spilled_bytes
 
     def check(self, plan: RegionPlan, item: Compute) -> None:
         """Leave the function unless the first operand holds, with a report of the others."""
@@ -222,8 +250,8 @@ class Body:
         f.leave(status)
         f.label(good)
 
-    def pick(self, plan: RegionPlan, item: Compute) -> list[Value]:
-        """dynamic_slice and gather of one element; gives what memory is read."""
+    def pick(self, plan: RegionPlan, item: Compute) -> None:
+        """dynamic_slice and gather of one element."""
         operation, (whole, *starts) = item.operation, item.operands
         single = is_scalar(whole.type)
         pointer, map = ("", IndexMap.whole(whole.type.shape)) if single else self.source(plan, whole)
@@ -237,11 +265,8 @@ class Body:
         dtype = operation.result.type.dtype
         if single:
             self.scalars[operation.result] = self.scalar(plan, whole)
-            return []
+            return
         self.scalars[operation.result] = load(self.f, self.f.moved(pointer, memory_type(dtype, 1), place), dtype, 1)
-        memory = plan.memory_of(whole)
-        assert memory is not None
-        return [memory[0]]
 
     def slot(self, value: Value) -> str:
         """Stack memory for one element of a value's type."""

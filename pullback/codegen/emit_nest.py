@@ -52,14 +52,14 @@ SHARED_USES = 4
 """Uses of one elementary function from which its code stands apart: it takes long to compile, and a call little."""
 
 
-def repeated(operations: Iterable[Operation]) -> frozenset[Elementary]:
-    """The elementary functions that operations use often."""
+def repeated(operations: Iterable[Operation], least: int = SHARED_USES) -> frozenset[Elementary]:
+    """The elementary functions that operations use at `least` so often."""
     counts = Counter(
         operation.op.function if isinstance(operation.op, Smooth) else Elementary.POW
         for operation in operations
         if isinstance(operation.op, Smooth | Pow)
     )
-    return frozenset(function for function, count in counts.items() if count >= SHARED_USES)
+    return frozenset(function for function, count in counts.items() if count >= least)
 
 
 STRAIGHT_BODIES = 8

@@ -48,8 +48,9 @@ from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
 from pullback.ir.types import Shape
 
 VIEWS = (Broadcast, Reshape, Slice, Transpose)
-MAX_GROUP = 2000
-"""Operations in one loop body: beyond, register pressure and compile time grow for nothing."""
+MAX_GROUP = 6000
+"""Operations in one loop body: what does not fit into registers lies on the stack, which must not grow without bound.
+Cutting costs far more than it saves: what one group computes for another goes through memory, array by array."""
 
 
 def plan(function: Function) -> RegionPlan:

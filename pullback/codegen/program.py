@@ -4,6 +4,7 @@
 """
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,23 +14,26 @@ from pullback.codegen import fusion
 from pullback.codegen.blas_call import blas_symbols
 from pullback.codegen.body import Body
 from pullback.codegen.control import structured
-from pullback.codegen.emit_nest import load, store
+from pullback.codegen.emit_nest import load, repeated, store
 from pullback.codegen.failure import Failure, OutOfMemory
 from pullback.codegen.kernel import Kernel
 from pullback.codegen.liveness import outside
 from pullback.codegen.llvm_text import ModuleText
 from pullback.codegen.lower.selection import STATUS_BITS
 from pullback.codegen.nest import build_all
-from pullback.codegen.places import RegionPlan, is_scalar
+from pullback.codegen.parts import long_run
+from pullback.codegen.places import Compute, RegionPlan, ScalarRun, is_scalar
 from pullback.codegen.storage import plan_storage
 from pullback.codegen.tape import TapeMemory
 from pullback.errors import CompileError, UnboundError
-from pullback.ir.core import Function, walk
+from pullback.ir.core import Function, Operation, walk
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import Loop
 from pullback.ir.ops.linear_system import Solve
 
 BODY = "body"
+SHARED_SINGLE_USES = 8
+"""Uses of one elementary function on single numbers from which its code stands apart."""
 __all__ = ["BODY", "Kernel", "Program", "build_program"]
 
 
@@ -75,7 +79,8 @@ def build_program(function: Function, *, annotated: bool = False) -> Program:
         module.define_global(name, "external global i8")
     f = module.function(BODY, "i64", ("ptr %arguments", "ptr %results", "ptr %arena"), linkage="")
     body = Body(f, storage, nests, pushes)
-    body.structured = structured
+    body.shared = repeated(_in_registers(plan), SHARED_SINGLE_USES)
+    body.structured, body.long_run = structured, long_run
     _emit_body(body, plan, function)
     if len(body.failures) >= 1 << STATUS_BITS:
         raise CompileError(f"the function can fail in {len(body.failures)} places, which is more than are told apart")
@@ -83,7 +88,15 @@ def build_program(function: Function, *, annotated: bool = False) -> Program:
         symbols |= blas_symbols()
     symbols |= module.addresses
     tape_bytes = 0 if body.memory is None else body.memory.forecast.peak
-    return Program(module, body.kernels, storage.arena_bytes, tape_bytes, body.failures, captured, symbols, body.cost)
+    return Program(module, body.kernels, body.arena_bytes, tape_bytes, body.failures, captured, symbols, body.cost)
+
+
+def _in_registers(plan: RegionPlan) -> Iterator[Operation]:
+    """The operations on single numbers, of all regions."""
+    for each in plan.walk():
+        for step in each.steps:
+            if isinstance(step, ScalarRun):
+                yield from (item.operation for item in step.items if isinstance(item, Compute))
 
 
 def _captured(function: Function) -> list[np.ndarray[Any, Any]]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pullback.ir.core import Builder, Function, Operation, Region, Value
+from pullback.ir.core import Builder, Function, Operation, Region, Value, walk
 
 
 def copy_operation(operation: Operation, replaced: dict[Value, Value]) -> Operation:
@@ -34,6 +34,18 @@ def inline(b: Builder, function: Function, operands: Sequence[Value]) -> list[Va
     replaced = dict(zip(function.body.arguments, operands, strict=True))
     for operation in function.body.operations:
         b.insert(copy_operation(operation, replaced))
+    return [replaced.get(value, value) for value in function.body.yields]
+
+
+def move_in(b: Builder, function: Function, operands: Sequence[Value]) -> list[Value]:
+    """Insert the operations themselves of a function that is not needed any more; `operands` stand for its arguments."""
+    replaced = dict(zip(function.body.arguments, operands, strict=True))
+    for operation in walk(function.body):
+        operation.operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
+        for region in operation.regions:
+            region.yields = tuple([replaced.get(value, value) for value in region.yields])
+    for operation in function.body.operations:
+        b.insert(operation)
     return [replaced.get(value, value) for value in function.body.yields]
 
 

@@ -25,23 +25,31 @@ Rule = Callable[[Operation, Rewriter], "Value | tuple[Value, ...] | None"]
 
 Rules = Mapping[type[Op], Sequence[Rule]]
 
+Sources = Mapping[type[Op], frozenset[type[Op]]]
+"""Ops none of whose rules matches unless an operand is computed by one of these; others are always offered."""
 
-def rewrite(function: Function, rules: Rules) -> bool:
+
+def rewrite(function: Function, rules: Rules, sources: Sources | None = None) -> bool:
     """Apply rules until none matches; whether any did.
 
     Each sweep walks the operations once, resolving operands and offering every operation, also those that rules
-    emitted, to the rules of its op. Raises: VerifyError when rules do not come to an end.
+    emitted, to the rules of its op. Rules look at an operation, its regions and what it is computed from; so one sweep
+    does for a function without regions. Raises: VerifyError when rules do not come to an end.
     """
     changed = False
     fuel = [FUEL_PER_OPERATION * sum(1 for _ in walk(function.body)) + 10_000]
     for _ in range(MAX_SWEEPS):
-        if not _sweep_region(function.body, rules, {}, fuel):
+        if not _sweep_region(function.body, rules, sources or {}, {}, fuel):
             return changed
         changed = True
+        if not any(operation.regions for operation in function.body.operations):
+            break
     return changed
 
 
-def _sweep_region(region: Region, rules: Rules, replaced: dict[Value, Value], fuel: list[int]) -> bool:
+def _sweep_region(
+    region: Region, rules: Rules, sources: Sources, replaced: dict[Value, Value], fuel: list[int]
+) -> bool:
     changed = False
     kept: list[Operation] = []
     rewriter = Rewriter()
@@ -56,8 +64,9 @@ def _sweep_region(region: Region, rules: Rules, replaced: dict[Value, Value], fu
             if replaced:
                 operation.operands = tuple([_final(operand, replaced) for operand in operation.operands])
             for inner in operation.regions:
-                changed |= _sweep_region(inner, rules, replaced, fuel)
-            for rule in rules.get(type(operation.op), ()):
+                changed |= _sweep_region(inner, rules, sources, replaced, fuel)
+            kind = type(operation.op)
+            for rule in rules.get(kind, ()) if kind not in sources or _comes_from(operation, sources[kind]) else ():
                 rewriter.location = operation.location
                 rewriter.emitted = []
                 result = rule(operation, rewriter)
@@ -77,6 +86,15 @@ def _sweep_region(region: Region, rules: Rules, replaced: dict[Value, Value], fu
     region.operations = kept
     region.yields = tuple([_final(value, replaced) for value in region.yields])
     return changed
+
+
+def _comes_from(operation: Operation, kinds: frozenset[type[Op]]) -> bool:
+    """Whether an operand is computed by one of some ops."""
+    for operand in operation.operands:
+        owner = operand.owner
+        if owner is not None and type(owner.op) in kinds:
+            return True
+    return False
 
 
 def _final(value: Value, replaced: dict[Value, Value]) -> Value:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ArgumentError, TraceError
-from pullback.ir.clone import inline
+from pullback.ir.clone import inline, move_in
 from pullback.ir.core import Function, Region, RegionBuilder, Value
 from pullback.ir.ops.control import Checkpoint
 from pullback.ir.types import ArrayType
@@ -123,12 +123,17 @@ def find_recorder(values: Sequence[Any]) -> Recorder | None:
     return recorder
 
 
-def call_inline(recorder: Recorder, made: Function, traced: Trace, values: Sequence[Any]) -> list[TracedArray]:
-    """Insert a function derived from a trace into another trace; `values` are its leading arguments."""
+def call_inline(
+    recorder: Recorder, made: Function, traced: Trace, values: Sequence[Any], *, move: bool = False
+) -> list[TracedArray]:
+    """Insert a function derived from a trace into another trace; `values` are its leading arguments.
+
+    With `move` its own operations go there, and it is good for nothing afterwards; else copies of them.
+    """
     operands = [array_of(recorder, value) for value in (*values[: len(traced.leaves)], *traced.lifted)]
     operands += [array_of(recorder, value) for value in values[len(traced.leaves) :]]
     operands += [recorder.capture(_bound(array)) for array in made.captured]
-    return [wrap(value, recorder) for value in inline(recorder, made, operands)]
+    return [wrap(value, recorder) for value in (move_in if move else inline)(recorder, made, operands)]
 
 
 def call_again(recorder: Recorder, traced: Trace, values: Sequence[Any]) -> list[TracedArray]:

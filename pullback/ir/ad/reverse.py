@@ -77,15 +77,17 @@ def _pull(
 
 
 def adjoint(
-    function: Function, wanted: Sequence[int], *, seeded: Sequence[int] | None = None, keep_values: bool = True
-) -> Function:
+    function: Function, wanted: Sequence[int], *, seeded: Sequence[int] | None = None, keep_values: bool = True,
+    extend: bool = False,
+) -> Function:  # fmt: skip
     """The function whose results are `function`'s (if `keep_values`) and then the cotangents of `wanted` parameters.
 
     With `seeded` None, it takes one more argument per float result: that result's cotangent. Otherwise the results
-    numbered in `seeded` get the cotangent 1 and all others none, and the arguments are `function`'s.
+    numbered in `seeded` get the cotangent 1 and all others none, and the arguments are `function`'s. With `extend`,
+    `function` itself becomes the result: it is good for nothing else then.
     Raises: DerivativeError with the user's line for an operation without a derivative.
     """
-    primal_function = copy_function(function)
+    primal_function = function if extend else copy_function(function)
     prepare(primal_function)
     region, captured = primal_function.body, primal_function.captured
     b = WholeBuilder(region)

@@ -3,14 +3,14 @@ from __future__ import annotations
 
 from math import copysign, frexp, isfinite
 
-from pullback.ir.core import Function, Operation, Value
+from pullback.ir.core import Function, Op, Operation, Value
 from pullback.ir.ops.arithmetic import Add, Div, Mul, Neg, Pow, Sub, ZeroMul
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.creation import Full
 from pullback.ir.ops.logic import LogicalNot, Select
 from pullback.ir.ops.shape import Transpose
 from pullback.ir.passes.canonicalize import constant, source
-from pullback.ir.rewrite import Rewriter, Rules, rewrite
+from pullback.ir.rewrite import Rewriter, Rules, Sources, rewrite
 
 
 def algebra(function: Function) -> bool:
@@ -164,3 +164,11 @@ RULES: Rules = {
     ZeroMul: (constant_zero_mul,),
     Matmul: (transposed_operand,),
 }
+
+_CONSTANT: frozenset[type[Op]] = frozenset((Full,))
+SOURCES: Sources = {
+    **dict.fromkeys((Add, Sub, Mul, Div, Neg), _CONSTANT | {Neg}),
+    **dict.fromkeys((Pow, ZeroMul), _CONSTANT),
+    LogicalNot: _CONSTANT | {LogicalNot},
+}
+"""What an operand must be computed by for one of the rules above, `constant_right` or `fold_constant` to match."""

@@ -28,7 +28,7 @@ def source(value: Value, kind: type[Op]) -> Operation | None:
 def constant(value: Value) -> Full | None:
     """The constant that `value` is."""
     owner = value.owner
-    return owner.op if owner is not None and isinstance(owner.op, Full) else None
+    return owner.op if owner is not None and type(owner.op) is Full else None
 
 
 def same_type(operation: Operation, rewriter: Rewriter) -> Value | None:

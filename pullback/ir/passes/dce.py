@@ -63,7 +63,8 @@ def _sweep_flat(region: Region) -> bool:
     used: set[Value] = set(region.yields)
     kept: list[Operation] = []
     for operation in reversed(region.operations):
-        if operation.op.effect or any(result in used for result in operation.results):
+        results = operation.results
+        if (results[0] in used if len(results) == 1 else operation.op.effect or any(result in used for result in results)):
             used.update(operation.operands)
             kept.append(operation)
     changed = len(kept) < len(region.operations)

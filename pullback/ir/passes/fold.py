@@ -32,10 +32,12 @@ def fold(function: Function) -> bool:
 
 def fold_constant(operation: Operation, rewriter: Rewriter) -> Value | None:
     """An elementwise operation on constants is a constant, unless NumPy leaves its result open."""
-    constants = [constant(operand) for operand in operation.operands]
-    known = [each for each in constants if each is not None]
-    if len(known) < len(constants):
-        return None
+    known: list[Full] = []
+    for operand in operation.operands:
+        full = constant(operand)
+        if full is None:
+            return None
+        known.append(full)
     if isinstance(operation.op, Cast) and not _in_range(known[0].value, operation.op.dtype):
         return None
     with np.errstate(all="ignore"):

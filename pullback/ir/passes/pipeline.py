@@ -2,23 +2,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import cache
 
 from pullback.config import log, settings
 from pullback.ir.core import Function
+from pullback.ir.ops.creation import Full
 from pullback.ir.passes import algebra, canonicalize, fold, windows
 from pullback.ir.passes.control import control
 from pullback.ir.passes.cse import cse
 from pullback.ir.passes.dce import dce
 from pullback.ir.passes.licm import licm
 from pullback.ir.passes.reroll import reroll
-from pullback.ir.rewrite import Rules, rewrite
+from pullback.ir.rewrite import Rules, Sources, rewrite
 from pullback.ir.verify import verify
 
 
 def local(function: Function) -> bool:
     """The rules of canonicalize, fold, algebra and windows together, in one walk."""
-    return rewrite(function, _local_rules())
+    return rewrite(function, _local_rules(), _local_sources())
 
 
 @cache
@@ -26,6 +28,13 @@ def _local_rules() -> Rules:
     families = (canonicalize.RULES, fold.rules(), algebra.RULES, windows.RULES)
     ops = {op for family in families for op in family}
     return {op: tuple([rule for family in families for rule in family.get(op, ())]) for op in ops}
+
+
+@cache
+def _local_sources() -> Sources:
+    """Constants for the ops that all is known of when none of their operands is one, and what `algebra` adds."""
+    folded = {op: frozenset((Full,)) for op, rules in _local_rules().items() if rules == (fold.fold_constant,)}
+    return {**folded, **algebra.SOURCES}
 
 
 PASSES = (dce, reroll, control, local, licm, cse, dce)
@@ -39,12 +48,16 @@ def simplify(function: Function, *, rolls: bool = True) -> bool:
     """
     changed = False
     passes = [run for run in PASSES if rolls or run is not reroll]
+    done: set[Callable[[Function], bool]] = set()  # what has run since the last change, or made it
     for _ in range(MAX_ROUNDS):
         again = False
         for run in passes:
+            if run in done:
+                continue
             started = time.perf_counter()
             did = run(function)
             again |= did
+            done = {run} if did else {*done, run}
             log("passes", "%s: %s in %.2f ms", run.__name__, "changed" if did else "same",
                 1e3 * (time.perf_counter() - started))  # fmt: skip
             if settings().verify:

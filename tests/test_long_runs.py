@@ -1,0 +1,87 @@
+"""Long runs of single numbers are cut into functions: the same bits come out, whatever lies in the run."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pullback as pb
+from pullback.codegen import body, parts
+
+
+def chain(x: Any, count: int = 420) -> Any:
+    """Products and sums of what lies far back, numbers from memory, and elementary functions now and then."""
+    values = [x[0], x[1], x[2]]
+    for number in range(count):
+        if number % 10 == 7:
+            values.append(np.tanh(values[-1] + values[number // 2]))
+        elif number % 3 == 0:
+            values.append(values[-1] * 0.9 + values[number // 2] * values[number // 3])
+        elif number % 3 == 1:
+            values.append(np.where(values[-1] > values[-3], values[-1] * 0.8, -values[-3]))
+        else:
+            values.append(0.7 * values[-2] - x[number % 3] * values[-1])
+    return values[-1] + values[5] * values[count // 2]
+
+
+def indexed(x: Any, places: Any) -> Any:
+    """Computed indices, which may fail, between long pieces."""
+    total = chain(x, 200)
+    picked = x[places[0]] * total
+    return chain(x * picked, 200) + x[places[1]] + picked
+
+
+def repeated(x: Any, trips: Any) -> Any:
+    """A long run in the body of a loop that keeps a tape."""
+    total = 0.0
+    for _ in range(trips):
+        total = total * 0.5 + chain(x * (1.0 + 0.01 * total), 200)
+    return total
+
+
+def guarded(x: Any) -> Any:
+    """A check between long pieces."""
+    first = chain(x, 200)
+    assert first < 1e6, first
+    return chain(x, 300) * first
+
+
+X = np.array([0.3, -0.7, 0.9])
+CASES = {
+    "chain": (chain, (X,)), "indexed": (indexed, (X, np.array([2, 1]))), "repeated": (repeated, (X, 3)),
+    "guarded": (guarded, (X,)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_cut_runs_give_the_same_bits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    f, args = CASES[name]
+    # Short, so that many values go from one part to another through memory and places are used again.
+    monkeypatch.setattr(parts, "PART", 23)
+    monkeypatch.setattr(body, "LONGEST_RUN", 50)
+    cut = pb.compile_grad(f)
+    value, gradient = cut.value_and_grad(*args)
+    assert cut.stats()["value_and_grad"]["kernels"] > 10
+    monkeypatch.setattr(body, "LONGEST_RUN", 10**9)
+    whole_value, whole_gradient = pb.compile_grad(f).value_and_grad(*args)
+    assert value == whole_value
+    np.testing.assert_allclose(value, f(*args), rtol=1e-12)
+    np.testing.assert_array_equal(gradient, whole_gradient)
+
+
+def test_a_long_run_is_cut() -> None:
+    made = pb.compile_grad(chain)
+    value, gradient = made.value_and_grad(X)
+    np.testing.assert_allclose(value, chain(X), rtol=1e-12)
+    assert made.stats()["value_and_grad"]["kernels"] > 5
+    step = 1e-6
+    for place in range(3):
+        shift = step * (np.arange(3) == place)
+        np.testing.assert_allclose(gradient[place], (chain(X + shift) - chain(X - shift)) / (2 * step), rtol=1e-4, atol=1e-7)
+
+
+def test_an_index_out_of_bounds_is_told_between_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "LONGEST_RUN", 50)
+    with pytest.raises(IndexError, match="out of bounds"):
+        pb.compile_grad(indexed)(X, np.array([3, 0]))
