@@ -24,7 +24,8 @@ from pullback.ir.clone import copy_region
 from pullback.ir.core import Builder, Op, Operation, Region, Value
 from pullback.ir.ops.shape import Reshape
 from pullback.ir.types import ArrayType
-from pullback.tracer.deferred import Waiting, known
+from pullback.tracer.contents import known
+from pullback.tracer.unit import Several, Step, several
 
 Rule: TypeAlias = Callable[..., "Value | Sequence[Value]"]
 """Emits operations: takes the builder and the operands' values, gives the result or results."""
@@ -47,17 +48,6 @@ class _Draft(Builder):
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """One operation: its operands by slot. An op with regions keeps the operation, and the slots its regions read."""
-
-    op: Op
-    operands: tuple[int, ...]
-    types: tuple[ArrayType, ...]
-    original: Operation | None = None
-    outer: tuple[tuple[Value, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Adjoint:
     """A recipe that takes the primal slots `reads` and then the cotangents that are there; it gives `found`: for each
     input asked for the number of its output, None where no gradient arrives. `masked` says which hold zeros on purpose.
@@ -71,13 +61,17 @@ class Adjoint:
 
 @dataclass(eq=False, slots=True)
 class Recipe:
-    """See the module. `outputs` are slots; `constants` are values from outside that every use shares."""
+    """See the module. `outputs` are slots; `constants` are values from outside that every use shares.
+
+    `whole` is the op that does all steps as one, where none has regions.
+    """
 
     input_types: tuple[ArrayType, ...]
     constants: tuple[Value, ...]
-    steps: list[_Step]
+    steps: tuple[Step, ...]
     outputs: tuple[int, ...]
     output_types: tuple[ArrayType, ...]
+    whole: Several | None
     adjoints: dict[Any, Adjoint] = field(default_factory=dict)
 
     @staticmethod
@@ -98,15 +92,15 @@ class Recipe:
             operands = tuple([number[operand] for operand in operation.operands])
             if operation.regions:
                 outer = tuple([(value, number[value]) for value in closed_over(operation.regions)])
-                steps.append(_Step(operation.op, operands, types, operation, outer))
+                steps.append(Step(operation.op, operands, types, operation, outer))
             else:
-                steps.append(_Step(operation.op, operands, types))
+                steps.append(Step(operation.op, operands, types))
             for result in operation.results:
                 number[result] = len(number)
-        return Recipe(
-            tuple([value.type for value in inputs]), tuple(constants), steps, tuple([number[value] for value in outputs]),
-            tuple([value.type for value in outputs]),
-        )  # fmt: skip
+        types = tuple([value.type for value in inputs])
+        whole = several(tuple(steps), (*types, *(value.type for value in constants)))
+        return Recipe(types, tuple(constants), tuple(steps), tuple([number[value] for value in outputs]),
+                      tuple([value.type for value in outputs]), whole)  # fmt: skip
 
     def follow(self, b: Builder, inputs: Sequence[Value]) -> list[Value]:
         """Put the operations down; gives the values of all slots."""
@@ -121,8 +115,6 @@ class Recipe:
             operation = Operation(step.op, operands, step.types, regions, location)
             insert(operation)
             slots += operation.results
-        if isinstance(b, Waiting):
-            b.let_go()
         return slots
 
     def flowing(self, places: Sequence[int]) -> set[int]:
@@ -161,7 +153,7 @@ class Recipe:
         except DerivativeError as error:
             raise DerivativeError(error.message, help=error.help) from None
         wanted = [gradient for gradient in gradients if gradient is not None]
-        operations = _behind(wanted, [*_constants(primal.operations), *draft.operations])
+        operations = behind(wanted, [*_constants(primal.operations), *draft.operations])
         needed = {value for operation in operations for value in operation_reads(operation)}
         needed.update(wanted)
         remade = {result for operation in operations for result in operation.results}
@@ -205,7 +197,7 @@ def _constants(operations: Sequence[Operation]) -> list[Operation]:
     return found
 
 
-def _behind(wanted: Sequence[Value], operations: Sequence[Operation]) -> list[Operation]:
+def behind(wanted: Sequence[Value], operations: Sequence[Operation]) -> list[Operation]:
     """Those of the operations, in order, that the wanted values are computed by."""
     needed = set(wanted)
     kept = []

@@ -19,7 +19,8 @@ from pullback.ir.ops.logic import Select
 from pullback.ir.ops.reduction import Broadcast
 from pullback.ir.ops.shape import Assemble, Reshape, Slice, Transpose, window
 from pullback.ir.types import Shape
-from pullback.tracer.deferred import array_of, known
+from pullback.tracer.contents import known
+from pullback.tracer.deferred import array_of
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 ViewOp: TypeAlias = Reshape | Slice | Transpose | Broadcast

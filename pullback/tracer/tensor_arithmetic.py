@@ -17,7 +17,7 @@ from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
 from pullback.ir.ops.creation import Full
 from pullback.location import caller
-from pullback.tracer.deferred import known
+from pullback.tracer.contents import known
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.tensor_base import TensorBase, Unseen, check_writable, record, write_recorded
 
