@@ -36,7 +36,7 @@ from pullback.tracer.recipe import Recipe, behind
 from pullback.tracer.unit import Several, Unit
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
-Runner: TypeAlias = Callable[[Sequence[Array]], list[Array]]
+Runner: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
 """Native code of a function: arrays of exactly its argument types in, fresh arrays out."""
 
 COMPILE_AT = 2
@@ -300,7 +300,7 @@ class Engine:
             # Nothing below is needed for this value any more.
             value.owner = None
 
-    def _by_steps(self, graph: _Graph) -> list[Array]:
+    def _by_steps(self, graph: _Graph) -> Sequence[Array]:
         """Run one operation after the other."""
         function = graph.function()
         if any(isinstance(operation.op, Pow) for operation in function.body.operations):
