@@ -240,17 +240,47 @@ def write_recipe(rule: Rule, types: Sequence[ArrayType]) -> Recipe:
 _PLAIN = (int, float, str, bool, type(None), DType, Op)
 
 
+class KeyedRule:
+    """A rule that says itself what tells it from others."""
+
+    __slots__ = ()
+
+    def key(self) -> Any:
+        """Equal for rules that emit the same; None where that cannot be told."""
+        raise NotImplementedError
+
+    def __call__(self, b: Builder, *values: Value) -> Value:
+        raise NotImplementedError
+
+
 def rule_key(rule: Any) -> Any:
     """What tells a rule from others: its code and the plain values it closes over; None where it closes over more."""
+    kind = type(rule)
+    if kind is FunctionType:
+        if rule.__kwdefaults__:
+            return None
+        closure, defaults = rule.__closure__, rule.__defaults__
+        if not closure and not defaults:
+            return rule.__code__
+        inner = rule_key((*[cell.cell_contents for cell in closure or ()], *(defaults or ())))
+        return None if inner is None else (rule.__code__, inner)
+    if kind is int or kind is bool:
+        return kind, rule
+    if kind is tuple:
+        parts: list[Any] = ["tuple"]
+        for each in rule:
+            part = "none" if each is None else rule_key(each)
+            if part is None:
+                return None
+            parts.append(part)
+        return tuple(parts)
+    if isinstance(rule, KeyedRule):
+        return rule.key()
     if isinstance(rule, _PLAIN):
-        return rule if not isinstance(rule, float | int) else (type(rule), repr(rule))
+        # Of text one more layer: it must not be taken for a mark; of numbers the text, which tells zeros apart.
+        return (str, rule) if isinstance(rule, str) else (kind, repr(rule)) if isinstance(rule, float | int) else rule
     if isinstance(rule, tuple):
-        parts = [("none",) if each is None else rule_key(each) for each in rule]
-        return None if None in parts else ("tuple", *parts)
+        return rule_key((kind, tuple(rule)))
     if isinstance(rule, partial):
         return rule_key((rule.func, *rule.args)) if not rule.keywords else None
-    if isinstance(rule, FunctionType):
-        cells = tuple([cell.cell_contents for cell in rule.__closure__ or ()])
-        inner = rule_key((*cells, *(rule.__defaults__ or ())))
-        return None if inner is None or rule.__kwdefaults__ else (rule.__code__, inner)
     return rule if isinstance(rule, type) else None

@@ -8,6 +8,7 @@ the truth, reads take a copy and writes go through at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -88,6 +89,7 @@ class Layout:
     offset: int = 0
 
     @staticmethod
+    @lru_cache(maxsize=1 << 10)
     def contiguous(shape: Shape) -> Layout:
         strides, step = [], 1
         for size in reversed(shape):
