@@ -146,11 +146,7 @@ class Recorded(Node):
         self._active = tuple([place for place, (node, _) in enumerate(edges) if node is not None])
         self._refusal = ""
         self._freed = False
-        count = len(recipe.outputs)
-        reads = set(recipe.adjoint(self._active, (True,) * count, (False,) * count).reads) if self._active else set()
-        if any(place >= len(recipe.input_types) and place not in recipe.outputs for place in reads):
-            # A gradient of the gradient goes through what lies between: that is computed from the inputs.
-            reads.update(range(len(recipe.input_types)))
+        reads = recipe.saved_for(self._active)
         self.saved = {place: slots[place] for place in reads}
         for value in self.saved.values():
             value.contents.holders += 1

@@ -73,6 +73,7 @@ class Recipe:
     output_types: tuple[ArrayType, ...]
     whole: Several | None
     adjoints: dict[Any, Adjoint] = field(default_factory=dict)
+    kept: dict[tuple[int, ...], frozenset[int]] = field(default_factory=dict)
 
     @staticmethod
     def of(operations: Sequence[Operation], inputs: Sequence[Value], outputs: Sequence[Value]) -> Recipe:
@@ -136,6 +137,21 @@ class Recipe:
         found = self.adjoints.get(key)
         if found is None:
             found = self.adjoints[key] = self._derive(active, present, masked)
+        return found
+
+    def saved_for(self, active: tuple[int, ...]) -> frozenset[int]:
+        """The slots that going back to the inputs `active` may read.
+
+        Raises: DerivativeError for an operation without a derivative.
+        """
+        found = self.kept.get(active)
+        if found is None:
+            count = len(self.outputs)
+            reads = set(self.adjoint(active, (True,) * count, (False,) * count).reads) if active else set()
+            if any(place >= len(self.input_types) and place not in self.outputs for place in reads):
+                # A gradient of the gradient goes through what lies between: that is computed from the inputs.
+                reads.update(range(len(self.input_types)))
+            found = self.kept[active] = frozenset(reads)
         return found
 
     def _derive(self, active: tuple[int, ...], present: tuple[bool, ...], masked: tuple[bool, ...]) -> Adjoint:
