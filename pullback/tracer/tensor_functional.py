@@ -14,6 +14,7 @@ from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
 from pullback.ir.ops import reduction as r
 from pullback.location import caller
+from pullback.tracer.contents import known
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
 from pullback.tracer.tensor_arithmetic import apply, as_float, mul, rectified, result_dtype, sigmoid, tanh, written
@@ -142,16 +143,23 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
     classes = input.sizes[1 if len(input.sizes) > 1 else 0]
     chosen = np.array(target.array())
     kept = chosen != ignore_index
-    outside = chosen[kept & ((chosen < 0) | (chosen >= classes))]
-    if outside.size:
-        raise AutogradError(f"Target {int(outside.flat[0])} is out of bounds.", location=caller(),
+    every = bool(kept.all())
+    outside = (chosen < 0) | (chosen >= classes) if every else kept & ((chosen < 0) | (chosen >= classes))
+    if outside.any():
+        raise AutogradError(f"Target {int(chosen[outside].flat[0])} is out of bounds.", location=caller(),
                             help=f"classes go from 0 to {classes - 1}")  # fmt: skip
     if len(input.sizes) > 1 and input.sizes[0] != (target.sizes or (1,))[0]:
         raise AutogradError(f"Expected input batch_size ({input.sizes[0]}) to match target batch_size "
                             f"({(target.sizes or (1,))[0]}).", location=caller())  # fmt: skip
-    scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
-    one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
-    factors = input.of_array(np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy)))
+    if every and weight is None and chosen.ndim == 1 and len(input.sizes) == 2:
+        # What the lines below come to for rows of classes.
+        signed = np.full((len(chosen), classes), -0.0, input.dtype_.numpy)
+        signed[np.arange(len(chosen)), chosen] = -1
+    else:
+        scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
+        one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
+        signed = np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy))
+    factors = known(signed)
     axis = 1 if len(input.sizes) > 1 else 0
 
     def rule(b: Builder, x: Value, picked: Value) -> Value:
@@ -165,7 +173,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
         return reduced(b, each, reduction)
 
     name = "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0"
-    return record(name, rule, input, Unseen(factors.value))
+    return record(name, rule, input, Unseen(factors))
 
 
 def _one_hot(chosen: Any, classes: int, dtype: Any) -> Any:
