@@ -16,7 +16,7 @@ if hasattr(os, "sched_setaffinity"):
     # XLA's own thread pool does not follow the flags alone; one processor for everyone does.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
-ROUNDS = 15
+ROUNDS = 40
 
 
 def measure(sides: Mapping[str, Callable[[], object]], calls: int) -> dict[str, float]:

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from conditions import measure
@@ -195,6 +196,8 @@ def run(program: Program) -> None:
         ratio = ""
         if name == "C++ primal":
             ratio = f"   primal / C++ = {times['primal'] / seconds:.2f}"
+        elif name == "Numba primal":
+            ratio = f"   primal / Numba = {times['primal'] / seconds:.3f}"
         elif name not in ("primal", "gradient"):
             ratio = f"   gradient / {name.removesuffix(' gradient')} = {times['gradient'] / seconds:.3f}"
         elif name == "gradient":
@@ -271,13 +274,21 @@ def torch_peer(f: Callable[..., Any], arguments: tuple[Any, ...], argnums: Any) 
     return {"PyTorch": called}
 
 
-def numba_peer(f: Callable[..., Any], arguments: tuple[Any, ...]) -> dict[str, Any]:
-    """Numba's primal, where Numba is installed."""
+def numba_peer(f: Callable[..., Any], arguments: tuple[Any, ...], *called: Callable[..., Any]) -> dict[str, Any]:
+    """Numba's primal, where Numba is installed and can compile it; `called` are the functions that `f` calls."""
     if importlib.util.find_spec("numba") is None:
         return {}
     import numba
 
-    jitted = numba.njit(f)
+    known = {**globals()}
+    for each in called:
+        known[each.__name__] = numba.njit(FunctionType(each.__code__, known, each.__name__))
+    jitted = numba.njit(FunctionType(f.__code__, known, f.__name__))
+    try:
+        jitted(*arguments)
+    except numba.core.errors.NumbaError as error:
+        print(f"Numba cannot compile {f.__name__}: {str(error).splitlines()[0]}")
+        return {}
     return {"Numba primal": lambda: (jitted(*arguments), None)}
 
 
@@ -316,7 +327,8 @@ def programs(library: ctypes.CDLL | None) -> list[Program]:
 
     made.append(Program(
         "Runge-Kutta 4 of ten numbers, 200 steps", rk4, (k, start, 0.01, 200), 0, calls=5, static=(3,),
-        cpp=cpp_call(library, "rk4_gradient", (start, k, 200, 0.01), 10), peers=jax_peer(jax_rk4, (k,), 0),
+        cpp=cpp_call(library, "rk4_gradient", (start, k, 200, 0.01), 10), peers={
+            **jax_peer(jax_rk4, (k,), 0), **numba_peer(rk4, (k, start, 0.01, 200), ring)},
     ))  # fmt: skip
 
     w, u, b, xs = (RANDOM.normal(size=(4, 16)) for _ in range(3)), None, None, RANDOM.normal(size=(200, 16))
@@ -346,7 +358,8 @@ def programs(library: ctypes.CDLL | None) -> list[Program]:
     made.append(Program(
         "diagonal LSTM of 16, 200 steps", lstm, (w, u, b, xs), 0, calls=3,
         cpp=cpp_call(library, "lstm_gradient", (w, u, b, xs, 200, 16), 64),
-        peers={**jax_peer(jax_lstm, (w, u, b, xs), 0), **torch_peer(torch_lstm, (w, u, b, xs), 0)},
+        peers={**jax_peer(jax_lstm, (w, u, b, xs), 0), **torch_peer(torch_lstm, (w, u, b, xs), 0),
+               **numba_peer(lstm, (w, u, b, xs), sigmoid)},
     ))  # fmt: skip
 
     transition = RANDOM.dirichlet(np.ones(8), 8)
@@ -368,7 +381,8 @@ def programs(library: ctypes.CDLL | None) -> list[Program]:
     made.append(Program(
         "hidden Markov model of 8 states, 300 steps", hmm, (transition, emission, seen), 0, calls=3,
         cpp=cpp_call(library, "hmm_gradient", (transition, emission, seen, 300, 8, 5), 64),
-        peers=jax_peer(jax_hmm, (transition, emission, seen), 0),
+        peers={
+            **jax_peer(jax_hmm, (transition, emission, seen), 0), **numba_peer(hmm, (transition, emission, seen))},
     ))  # fmt: skip
 
     f = np.eye(4) * 0.95 + 0.05 * RANDOM.normal(size=(4, 4))
@@ -392,7 +406,8 @@ def programs(library: ctypes.CDLL | None) -> list[Program]:
     made.append(Program(
         "Kalman filter of 4 states, 200 steps", kalman, (noise, f, series), 0, calls=3,
         cpp=cpp_call(library, "kalman_gradient", (f, series, 200, 0.3, 0.7), 2),
-        peers=jax_peer(jax_kalman, (noise, f, series), 0),
+        peers={
+            **jax_peer(jax_kalman, (noise, f, series), 0), **numba_peer(kalman, (noise, f, series))},
     ))  # fmt: skip
 
     made.append(Program(
@@ -407,6 +422,7 @@ def programs(library: ctypes.CDLL | None) -> list[Program]:
     made.append(Program(
         "determinant of 8 by 8 by expansion", determinant_of, (matrix,), 0, calls=20,
         cpp=cpp_call(library, "determinant_gradient", (matrix, 8), 64),
+        peers=numba_peer(determinant_of, (matrix,), determinant),
     ))  # fmt: skip
     return made
 

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
         vjp,
         vmap,
     )
+    from pullback.implicit import implicit_argmin, implicit_fixed_point, implicit_root
     from pullback.tensors import *  # noqa: F403
+    from pullback.tracer.callback import ShapeDtypeStruct, pure_callback
+    from pullback.tracer.custom import custom_jvp, custom_vjp
     from pullback.tracer.functional import associative_scan, cond, fori_loop, scan, while_loop
 
 __version__ = "0.1.0"
@@ -42,6 +45,9 @@ _FUNCTION_NAMES = (
     "jvp", "linearize", "stop_gradient", "value_and_grad", "vjp", "vmap",
 )  # fmt: skip
 _CONTROL_NAMES = ("associative_scan", "cond", "fori_loop", "scan", "while_loop")
+_CUSTOM_NAMES = ("custom_jvp", "custom_vjp")
+_CALLBACK_NAMES = ("ShapeDtypeStruct", "pure_callback")
+_IMPLICIT_NAMES = ("implicit_argmin", "implicit_fixed_point", "implicit_root")
 _TENSOR_NAMES = (
     "Generator", "Size", "Tensor", "abs", "add", "addmm", "all", "amax", "amin", "any", "arange", "argmax", "argmin",
     "as_tensor", "atan", "atan2", "bernoulli", "bmm", "bool", "broadcast_to", "cat", "ceil", "chunk", "clamp", "clone",
@@ -62,14 +68,18 @@ _TENSOR_NAMES = (
 _HOMES = {
     **dict.fromkeys(_FUNCTION_NAMES, "pullback.api"),
     **dict.fromkeys(_CONTROL_NAMES, "pullback.tracer.functional"),
+    **dict.fromkeys(_CALLBACK_NAMES, "pullback.tracer.callback"),
+    **dict.fromkeys(_IMPLICIT_NAMES, "pullback.implicit"),
+    **dict.fromkeys(_CUSTOM_NAMES, "pullback.tracer.custom"),
     **dict.fromkeys(_TENSOR_NAMES, "pullback.tensors"),
 }
 """The module that defines each public name."""
 
 __all__ = [
-    "CompiledFunction", "PullbackError", "associative_scan", "autograd", "checkpoint", "compile_grad", "cond", "config",
-    "fori_loop", "grad", "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nn", "scan",
-    "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop", *_TENSOR_NAMES,
+    "CompiledFunction", "PullbackError", "ShapeDtypeStruct", "associative_scan", "autograd", "checkpoint", "compile_grad",
+    "cond", "config", "custom_jvp", "custom_vjp", "fori_loop", "grad", "gradcheck", "hessian", "hvp", "implicit_argmin",
+    "implicit_fixed_point", "implicit_root", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "nn", "pure_callback",
+    "scan", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop", *_TENSOR_NAMES,
 ]  # fmt: skip
 
 

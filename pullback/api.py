@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, overload
+from weakref import WeakSet
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from pullback.ir.ops.elementary import StopGradient
 from pullback.location import caller
 from pullback.tracer.numpy_protocol import wrap
 from pullback.tracer.record import Recorder
-from pullback.tracer.trace import Trace, find_recorder
+from pullback.tracer.trace import Trace, find_recorder, name_of
 from pullback.tracer.traced import Traced, array_of
 from pullback.tracer.tree import flatten, map_leaves
 
@@ -64,6 +65,24 @@ class _Derivative:
         if instance is None:
             return self
         call = instance._dispatcher(self.name, functools.partial(self.traced, instance)).call
+        instance.__dict__[self.name] = form = _Form(instance, self.name, call)
+        return form
+
+
+class _SparseDerivative:
+    """A sparse derivative of a compiled function, as an attribute."""
+
+    def __init__(self, is_hessian: bool, doc: str) -> None:
+        self.is_hessian = is_hessian
+        self.__doc__ = doc
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        call = instance._sparse_dispatcher(self.name, self.is_hessian).call
         instance.__dict__[self.name] = call
         return call
 
@@ -142,8 +161,13 @@ class CompiledFunction(Generic[P, R]):
     Called, it is the function. Code is made at the first call for each combination of argument types and shapes.
     """
 
+    # A call finds the native entry in a slot of this name, without a function of Python in between.
+    __slots__ = ("__call__", "__dict__", "__weakref__")
     __name__: str
     __qualname__: str
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     def __init__(
         self, fun: Callable[P, R], argnums: Argnums, argnames: tuple[str, ...], has_aux: bool, static: Static,
@@ -159,17 +183,15 @@ class CompiledFunction(Generic[P, R]):
         self._argnames = argnames
         self._argnums = self._places(argnums, argnames)
         self._dispatchers: dict[str, Dispatcher] = {}
-        self._entry: Callable[..., Any] = self._dispatcher("_entry", fun).call
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        return cast(R, self._entry(*args, **kwargs))
+        self._forms: WeakSet[_Form] = WeakSet()
+        self._publish("_entry", self._dispatcher("_entry", fun).call)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """As a method: bound to its instance, whose attributes are constants of the code while they stay the same."""
         if instance is None:
             return self
         attributes = getattr(instance, "__dict__", None)
-        place, key = f"_compiled_{transforms.name_of(self)}", _shown_attributes(attributes)
+        place, key = f"_compiled_{name_of(self)}", _shown_attributes(attributes)
         if isinstance(attributes, dict) and place in attributes:
             known_key, known = attributes[place]
             if known_key == key:
@@ -178,7 +200,7 @@ class CompiledFunction(Generic[P, R]):
             functools.partial(self.__wrapped__, instance), self._chosen, self._argnames, self.has_aux, self._static,
             self.options,
         )  # fmt: skip
-        bound.__name__ = transforms.name_of(self)
+        bound.__name__ = name_of(self)
         if isinstance(attributes, dict):
             attributes[place] = (key, bound)
         return bound
@@ -192,12 +214,8 @@ class CompiledFunction(Generic[P, R]):
     def _dispatcher(self, name: str, fun: Callable[..., Any]) -> Dispatcher:
         known = self._dispatchers.get(name)
         if known is None:
-            shown = transforms.name_of(self) + ("" if name == "_entry" else f"_{name}")
-            attributes = self.__dict__
-
-            def publish(entry: Callable[..., Any]) -> None:
-                attributes[name] = entry
-
+            shown = name_of(self) + ("" if name == "_entry" else f"_{name}")
+            publish = functools.partial(self._publish, name)
             known = self._dispatchers[name] = Dispatcher(
                 fun, shown, self.__doc__ or "", publish=publish, boundscheck=self.options.boundscheck
             )
@@ -205,6 +223,32 @@ class CompiledFunction(Generic[P, R]):
                 known.static, known.signature = self._static, self._signature
                 known.filled = 0 if name == "_entry" else 1 + max(_as_tuple(self._argnums), default=-1)
         return known
+
+    def _publish(self, name: str, entry: Callable[..., Any]) -> None:
+        """Have calls of one form go to `entry`."""
+        if name == "_entry":
+            self.__call__ = entry  # type: ignore[method-assign]
+            return
+        self.__dict__[name] = entry
+        for each in self._forms:
+            if each._name == name:
+                each.__call__ = entry  # type: ignore[method-assign]
+
+    def _sparse_dispatcher(self, name: str, is_hessian: bool) -> Dispatcher:
+        # Pattern analysis and colouring are loaded where they are asked for.
+        from pullback.sparse import SparseDispatcher
+
+        def prepare(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Callable[..., Any], Argnums]:
+            fun, argnums, _, _ = self._to_trace(args, kwargs)
+            return functools.partial(_gradient_in_trace, fun, argnums, self.has_aux) if is_hessian else fun, argnums
+
+        shown = f"{name_of(self)}_{name}"
+        made = SparseDispatcher(
+            self.__wrapped__, shown, self.__doc__ or "", self._static, self._signature,
+            1 + max(_as_tuple(self._argnums), default=-1), prepare=prepare, has_aux=self.has_aux, is_hessian=is_hessian,
+        )  # fmt: skip
+        self._dispatchers[name] = made
+        return made
 
     def _places(self, argnums: Argnums, argnames: tuple[str, ...]) -> Argnums:
         """Numbers of the differentiated arguments, from 0 where the signature says how many there are.
@@ -217,7 +261,7 @@ class CompiledFunction(Generic[P, R]):
         for name in argnames:
             if name not in positional:
                 raise ArgumentError(
-                    f"argnames names {name!r}, which is no positional argument of {transforms.name_of(self)}",
+                    f"argnames names {name!r}, which is no positional argument of {name_of(self)}",
                     location=caller(), help=f"the arguments are {', '.join(positional)}",
                 )  # fmt: skip
         if argnames:
@@ -228,7 +272,7 @@ class CompiledFunction(Generic[P, R]):
         for number in _as_tuple(argnums):
             if not -len(positional) <= number < len(positional):
                 raise ArgumentError(
-                    f"argnums names argument {number}, but {transforms.name_of(self)} takes {len(positional)}",
+                    f"argnums names argument {number}, but {name_of(self)} takes {len(positional)}",
                     location=caller(),
                 )  # fmt: skip
         wrapped = tuple([number % len(positional) for number in _as_tuple(argnums)])
@@ -247,7 +291,7 @@ class CompiledFunction(Generic[P, R]):
         for number in _as_tuple(self._argnums):
             place = number % len(args) if -len(args) <= number < 0 else number
             if place in places:
-                raise ArgumentError(f"argument {place} of {transforms.name_of(self)} is static and has no derivative",
+                raise ArgumentError(f"argument {place} of {name_of(self)} is static and has no derivative",
                                     location=caller(), help="name another one in argnums")  # fmt: skip
             moved.append(place - sum(each < place for each in places))
         argnums = moved[0] if isinstance(self._argnums, int) else tuple(moved)
@@ -259,6 +303,8 @@ class CompiledFunction(Generic[P, R]):
     jacfwd = _Derivative(_traced_jacfwd, "`jacobian` in forward mode: one pass per argument element.")
     jacrev = _Derivative(_traced_jacrev, "`jacobian` in reverse mode: one pass per result element.")
     hessian = _Derivative(_traced_hessian, "All second partial derivatives of a scalar function.")
+    sparse_jacobian = _SparseDerivative(False, "`jacobian` as ``scipy.sparse`` matrices: see the function of that name.")
+    sparse_hessian = _SparseDerivative(True, "`hessian` as ``scipy.sparse`` matrices: see the function of that name.")
     hvp = _Derivative(_traced_hvp, "``hvp(primals, tangents)``: the Hessian times a vector.")
     jvp = _Derivative(_traced_jvp, "``jvp(primals, tangents) -> (value, tangent)``.")
     _pullback = _Derivative(_traced_pullback, "``(primals, cotangents) -> cotangents of the primals``.")
@@ -281,7 +327,8 @@ class CompiledFunction(Generic[P, R]):
         from pullback.stages import lowered  # loads the drawing and LLVM's assembly printer
 
         def traced(name: str) -> Trace:
-            getattr(self, name)  # makes the dispatcher
+            if name != "_entry":
+                getattr(self, name)  # makes the dispatcher
             return self._dispatchers[name].trace_for(args, kwargs)
 
         return lowered(functools.partial(traced, "_entry"), functools.partial(traced, "value_and_grad"))
@@ -299,7 +346,7 @@ class CompiledFunction(Generic[P, R]):
         return memory(self._dispatchers)
 
     def __repr__(self) -> str:
-        return f"<CompiledFunction {transforms.name_of(self)}>"
+        return f"<CompiledFunction {name_of(self)}>"
 
 
 def _as_tuple(argnums: Argnums) -> tuple[int, ...]:
@@ -387,32 +434,45 @@ def _compiled(fun: Callable[..., Any], argnums: Argnums | None = None, has_aux: 
 
 def grad(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that computes the gradient of `fun`, a function with one float result."""
-    return _Transformed(_compiled(fun, argnums, has_aux), "grad")
+    return _Form(_compiled(fun, argnums, has_aux), "grad")
 
 
 def value_and_grad(fun: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that computes ``(value, gradient)`` of `fun`."""
-    return _Transformed(_compiled(fun, argnums, has_aux), "value_and_grad")
+    return _Form(_compiled(fun, argnums, has_aux), "value_and_grad")
 
 
-def jacobian(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The function that computes all partial derivatives, in the cheaper mode."""
-    return _Transformed(_compiled(fun, argnums), "jacobian")
+def jacobian(fun: Callable[..., Any], argnums: Argnums = 0, *, sparse: bool = False) -> Callable[..., Any]:
+    """The function that computes all partial derivatives, in the cheaper mode.
+
+    With `sparse` they come as ``scipy.sparse.csr_array`` of ``[result size, argument size]``, elements in C order, one
+    for each result and argument. Where entries may be is found from the function's operations, once for each kind of
+    arguments (and anew when indices that the function reads have changed). Columns that meet in no row are computed
+    together: see Gebremedhin, Manne and Pothen, SIAM Review 47 (2005).
+
+    Raises: with `sparse`, when called, MissingPackageError without SciPy; DerivativeError for a matrix that is too full
+    to be written down, and inside a compiled function.
+    """
+    return _Form(_compiled(fun, argnums), "sparse_jacobian" if sparse else "jacobian")
 
 
 def jacfwd(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """`jacobian` in forward mode: one pass per argument element."""
-    return _Transformed(_compiled(fun, argnums), "jacfwd")
+    return _Form(_compiled(fun, argnums), "jacfwd")
 
 
 def jacrev(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
     """`jacobian` in reverse mode: one pass per result element."""
-    return _Transformed(_compiled(fun, argnums), "jacrev")
+    return _Form(_compiled(fun, argnums), "jacrev")
 
 
-def hessian(fun: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]:
-    """The function that computes all second partial derivatives of a scalar function."""
-    return _Transformed(_compiled(fun, argnums), "hessian")
+def hessian(fun: Callable[..., Any], argnums: Argnums = 0, *, sparse: bool = False) -> Callable[..., Any]:
+    """The function that computes all second partial derivatives of a scalar function.
+
+    With `sparse` they come as ``scipy.sparse.csr_array`` of ``[argument size, argument size]``: see `jacobian`. An entry
+    is computed in its place or in that of its mirror image.
+    """
+    return _Form(_compiled(fun, argnums), "sparse_hessian" if sparse else "hessian")
 
 
 def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
@@ -433,19 +493,26 @@ def vmap(fun: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callab
     return compile_grad(mapped)
 
 
-class _Transformed:
-    """One derivative of a compiled function as a callable of its own; inside a trace it records instead."""
+class _Form:
+    """One derivative of a compiled function as a callable of its own; inside a trace it records instead.
 
-    def __init__(self, compiled: CompiledFunction[..., Any], name: str) -> None:
+    Its calls go to native code as soon as there is any, whoever made that.
+    """
+
+    __slots__ = ("__call__", "__dict__", "__weakref__")
+    if TYPE_CHECKING:
+
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def __init__(self, compiled: CompiledFunction[..., Any], name: str, call: Callable[..., Any] | None = None) -> None:
         functools.update_wrapper(self, compiled.__wrapped__)
         self._compiled = compiled
         self._name = name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self._compiled, self._name)(*args, **kwargs)
+        self.__call__ = call or getattr(compiled, name)  # type: ignore[method-assign]
+        compiled._forms.add(self)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        return self if instance is None else _Transformed(self._compiled.__get__(instance, owner), self._name)
+        return self if instance is None else _Form(self._compiled.__get__(instance, owner), self._name)
 
 
 def vjp(fun: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ from pullback.config import settings
 from pullback.ir.analysis.cost import size_in_bytes
 from pullback.ir.clone import copy_function
 from pullback.ir.core import Function
+from pullback.ir.passes.custom_calls import inline_custom_calls
 from pullback.ir.passes.pipeline import simplify
 from pullback.ir.types import type_of
 from pullback.ir.verify import verify
 from pullback.runtime import abi
-from pullback.runtime.abi import ArgumentSpec, EntrySpec, ResultSpec, ResultTree
+from pullback.runtime.abi import READABLE_FLAGS, ArgumentSpec, EntrySpec, ResultSpec, ResultTree
 from pullback.runtime.handle import CtypesEntry, NativeFunction, call_body
 
 Array = np.ndarray[Any, Any]
@@ -45,16 +47,25 @@ class Executable:
         """What a call allocates at most: its results, temporaries, and what loops keep."""
         return self.program.memory_bytes + sum(map(size_in_bytes, self.optimized.result_types))
 
+    @cached_property
+    def _types(self) -> tuple[list[np.dtype[Any]], list[tuple[tuple[int, ...], np.dtype[Any]]]]:
+        """The parameters' dtypes, and the results' shapes and dtypes."""
+        parameters = [value.type.dtype.numpy for value in self.optimized.parameters]
+        return parameters, [(kind.shape, kind.dtype.numpy) for kind in self.optimized.result_types]
+
     def __call__(self, arrays: Sequence[Array]) -> list[Array]:
         """Run on arrays of exactly the function's types (they are made contiguous); gives new arrays.
 
         Raises: OutOfBoundsError for an index out of bounds.
         """
+        dtypes, shapes = self._types
         arguments = [
-            np.require(array, value.type.dtype.numpy, ["C", "A"])
-            for array, value in zip(arrays, self.optimized.parameters, strict=True)
+            array
+            if array.dtype is dtype and array.flags.num & READABLE_FLAGS == READABLE_FLAGS
+            else np.require(array, dtype, ["C", "A"])
+            for array, dtype in zip(arrays, dtypes, strict=True)
         ]
-        results = [np.empty(kind.shape, kind.dtype.numpy) for kind in self.optimized.result_types]
+        results = [np.empty(shape, dtype) for shape, dtype in shapes]
         status = call_body(
             self.code.address(BODY), arguments, results, self.program.arena_bytes, release_gil=self.release_gil
         )
@@ -73,8 +84,9 @@ class CallSpec:
 
 
 def optimize(function: Function) -> Function:
-    """A copy of a function, simplified as the settings say."""
+    """A copy of a function, custom calls replaced by what they compute, simplified as the settings say."""
     optimized = copy_function(function)
+    inline_custom_calls(optimized)
     if settings().verify:
         verify(optimized)
     if settings().opt:

@@ -15,6 +15,7 @@ from pullback.collection import seldom
 from pullback.config import config, log, settings
 from pullback.errors import ArgumentError, ArgumentValueError
 from pullback.location import caller
+from pullback.nested_calls import missed, nested_call
 from pullback.runtime.abi import ArgumentKind, ArgumentSpec, ResultTree
 from pullback.tracer.calls import traceable
 from pullback.tracer.leaf import Leaf, LeafKind, leaves_of
@@ -41,6 +42,10 @@ class Specialization:
     output: Structure
     is_direct: bool
     """Whether the entry's own tuples are the function's result: then nothing is left to do in Python."""
+    is_flat: bool
+    """Whether the arguments are leaves."""
+    published: Callable[..., Any]
+    """What to call with arguments by position."""
     seconds: float
 
     def call(self, values: Sequence[Any]) -> Any:
@@ -184,11 +189,10 @@ class Dispatcher:
         known = self.specializations.get(key)
         if known is None:
             known = self.specializations[key] = self.specialize(leaves, structure, args, kwargs, static)
-        flat = all(child is LEAF or child == LEAF for child in structure.children[0].children)
-        if known.is_direct and self.publish is not None and not kwargs and flat:
+        if self.publish is not None and not kwargs and not known.trace.written:
             if not static:
-                self.publish(known.entry)
-            elif given is not None and len(given) == len(args):
+                self.publish(known.published)
+            elif known.is_direct and known.is_flat and given is not None and len(given) == len(args):
                 self.places = tuple([place for place, _ in static])
                 self.entries[len(args), _typed(tuple([value for _, value in static]))] = known.entry
         return known.call(values)
@@ -288,12 +292,18 @@ class Dispatcher:
             traced = self.trace(leaves, structure, static)
             call = call_spec(traced)
             executable = compile_function(traced.function, call)
-        miss = partial(self.again, static) if static else self.miss
-        entry = native_entry(executable, call, miss, self.name, self.doc)
         direct = not traced.written and _result_tree(traced.output) is not None
+        flat = all(child == LEAF for child in structure.children[0].children)
+        if direct and flat:
+            published = entry = native_entry(
+                executable, call, partial(self.again, static) if static else self.miss, self.name, self.doc
+            )
+        else:
+            entry = native_entry(executable, call, missed, self.name, self.doc)
+            published = nested_call(structure.children[0], None if direct else traced.output, entry, self.miss)
         seconds = time.perf_counter() - started
         log("trace", "%s: %d operations in %.1f ms", self.name, len(traced.function.body.operations), 1e3 * seconds)
-        return Specialization(traced, executable, entry, traced.output, direct, seconds)
+        return Specialization(traced, executable, entry, traced.output, direct, flat, published, seconds)
 
     def _reason(self, leaves: Sequence[Leaf], static: Any) -> str:
         shown = ", ".join(f"{leaf.type}" + ("" if leaf.kind is LeafKind.ARRAY else " (Python)") for leaf in leaves)

@@ -1,6 +1,8 @@
 """Every exception of the project: what happened, the user's own line with a caret, and the way out."""
 from __future__ import annotations
 
+import numpy as np
+
 from pullback.location import UNKNOWN, Location
 
 
@@ -37,6 +39,10 @@ class TraceError(PullbackError, TypeError):
     """Python code that cannot be traced."""
 
 
+class EscapedError(TraceError):
+    """A traced value that is used where its trace is not under way."""
+
+
 class ConcreteError(TraceError):
     """Python asks for a number that is only known when the compiled code runs."""
 
@@ -65,6 +71,10 @@ class OutOfBoundsError(PullbackError, IndexError):
     """An index beyond the end of its axis."""
 
 
+class SingularError(PullbackError, np.linalg.LinAlgError):
+    """A linear system whose matrix has no inverse."""
+
+
 class OutOfMemoryError(PullbackError, MemoryError):
     """Native code asked the system for memory and got none."""
 
@@ -83,6 +93,14 @@ class UnboundError(PullbackError, ValueError):
 
 class DerivativeError(PullbackError, TypeError):
     """A derivative that does not exist or is not defined for the request."""
+
+
+class CallbackError(PullbackError, TypeError):
+    """A Python function that compiled code calls gave something else than was stated."""
+
+
+class ConvergenceError(PullbackError, RuntimeError):
+    """An iteration that ended without a solution."""
 
 
 class CompileError(PullbackError, RuntimeError):

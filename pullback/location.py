@@ -54,8 +54,10 @@ _PACKAGE = str(Path(__file__).parent) + "/"
 
 
 @lru_cache(maxsize=1 << 16)
-def _resolve(code: CodeType, instruction: int, line: int) -> Location:
+def _resolve(code: CodeType, instruction: int) -> Location:
     """The location of one bytecode instruction; Python 3.10 knows the line only."""
+    lines = (line for start, end, line in code.co_lines() if start <= instruction < end)
+    line = next(lines, None) or code.co_firstlineno
     column = end_column = 0
     if hasattr(code, "co_positions"):
         start, end, column_found, end_found = next(islice(code.co_positions(), instruction // 2, None))
@@ -81,7 +83,7 @@ def caller() -> Location:
     while frame is not None:
         code = frame.f_code
         if not _is_internal(code.co_filename):
-            return _resolve(code, frame.f_lasti, frame.f_lineno)
+            return _resolve(code, frame.f_lasti)
         if frame.f_back is None:
             break
         frame = frame.f_back

@@ -14,9 +14,10 @@ from pullback.ir.ad.batch import batch
 from pullback.ir.ad.checkpoint import under_budget
 from pullback.ir.ad.forward import pushforward
 from pullback.ir.ad.reverse import adjoint
-from pullback.ir.core import Function, Region
+from pullback.ir.core import Function, Operation, Region, walk
 from pullback.ir.ops.arithmetic import Cast
 from pullback.ir.ops.creation import Iota
+from pullback.ir.ops.custom import CustomCall, VjpRule
 from pullback.ir.ops.logic import Equal
 from pullback.ir.ops.shape import Reshape
 from pullback.ir.passes.dce import dce
@@ -24,7 +25,7 @@ from pullback.ir.types import ArrayType
 from pullback.location import caller
 from pullback.tracer.leaf import Leaf, leaves_of
 from pullback.tracer.record import Recorder
-from pullback.tracer.trace import Trace, call_again, call_inline, leaf_names, trace
+from pullback.tracer.trace import Trace, call_again, call_inline, leaf_names, name_of, trace
 from pullback.tracer.tree import LEAF, Structure, flatten, paths, unflatten
 
 Argnums = int | tuple[int, ...]
@@ -40,39 +41,49 @@ class Call:
     structure: Structure
 
     def positions(self, argnums: Argnums) -> list[int]:
-        """Numbers of the leaves of the positional arguments `argnums`.
-
-        Raises: ArgumentError for an argument that is not there, DerivativeError for leaves that are no floats.
-        """
-        args = self.structure.children[0].children
-        wanted = [argnums] if isinstance(argnums, int) else list(argnums)
-        found: list[int] = []
-        labels: list[str] = []
-        for argnum in wanted:
-            if not -len(args) <= argnum < len(args):
-                raise ArgumentError(f"argnums names argument {argnum} of a call with {len(args)}", location=caller())
-            start = sum(child.leaves for child in args[: argnum % len(args)])
-            found += range(start, start + args[argnum % len(args)].leaves)
-            labels += paths(args[argnum % len(args)], f"argument {argnum % len(args)}")
-        for position, label in zip(found, labels, strict=True):
-            leaf = self.trace.leaves[position]
-            if not leaf.is_float:
-                raise DerivativeError(
-                    f"derivatives are taken by floats, but {label} is {leaf.type.dtype.short_name}",
-                    location=caller(), help="pass a float (3.0, or x.astype(np.float64)), or leave it out of argnums",
-                )  # fmt: skip
-        return found
+        """Numbers of the leaves of the positional arguments `argnums`: see `leaf_positions`."""
+        return leaf_positions(self.trace.leaves, self.structure, argnums)
 
     def nested(self, argnums: Argnums, leaves: Sequence[Any]) -> Any:
         """Leaves of the arguments `argnums` back in their structure."""
-        args = self.structure.children[0].children
-        remaining = list(leaves)
-        results = []
-        for argnum in [argnums] if isinstance(argnums, int) else argnums:
-            count = args[argnum % len(args)].leaves
-            results.append(unflatten(args[argnum % len(args)], remaining[:count]))
-            del remaining[:count]
-        return results[0] if isinstance(argnums, int) else tuple(results)
+        return nested(self.structure, argnums, leaves)
+
+
+def leaf_positions(leaves: Sequence[Leaf], structure: Structure, argnums: Argnums) -> list[int]:
+    """Numbers of the leaves of the positional arguments `argnums`, of all leaves of ``(args, kwargs)``.
+
+    Raises: ArgumentError for an argument that is not there, DerivativeError for leaves that are no floats.
+    """
+    args = structure.children[0].children
+    wanted = [argnums] if isinstance(argnums, int) else list(argnums)
+    found: list[int] = []
+    labels: list[str] = []
+    for argnum in wanted:
+        if not -len(args) <= argnum < len(args):
+            raise ArgumentError(f"argnums names argument {argnum} of a call with {len(args)}", location=caller())
+        start = sum(child.leaves for child in args[: argnum % len(args)])
+        found += range(start, start + args[argnum % len(args)].leaves)
+        labels += paths(args[argnum % len(args)], f"argument {argnum % len(args)}")
+    for position, label in zip(found, labels, strict=True):
+        leaf = leaves[position]
+        if not leaf.is_float:
+            raise DerivativeError(
+                f"derivatives are taken by floats, but {label} is {leaf.type.dtype.short_name}",
+                location=caller(), help="pass a float (3.0, or x.astype(np.float64)), or leave it out of argnums",
+            )  # fmt: skip
+    return found
+
+
+def nested(structure: Structure, argnums: Argnums, leaves: Sequence[Any]) -> Any:
+    """Leaves of the arguments `argnums` back in their structure, which is part of that of ``(args, kwargs)``."""
+    args = structure.children[0].children
+    remaining = list(leaves)
+    results = []
+    for argnum in [argnums] if isinstance(argnums, int) else argnums:
+        count = args[argnum % len(args)].leaves
+        results.append(unflatten(args[argnum % len(args)], remaining[:count]))
+        del remaining[:count]
+    return results[0] if isinstance(argnums, int) else tuple(results)
 
 
 def call(
@@ -86,12 +97,6 @@ def call(
     names = leaf_names(() if code is None else code.co_varnames[bound : code.co_argcount], structure)
     made = trace(fun, leaves, structure, name=name_of(fun), names=names, outer=recorder, writes=writes)
     return Call(recorder, made, values, structure)
-
-
-def name_of(fun: Callable[..., Any]) -> str:
-    """A function's name as the IR may print it."""
-    name = getattr(fun, "__name__", type(fun).__name__)
-    return "".join(letter if letter.isalnum() or letter == "_" else "_" for letter in name)
 
 
 def split_output(made: Trace, has_aux: bool) -> tuple[Structure, Structure | None]:
@@ -187,34 +192,34 @@ def _fitting(values: Sequence[Any], types: Sequence[Any], what: str) -> list[Any
 
 
 def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_aux: bool, args: tuple[Any, ...],
-             kwargs: dict[str, Any], forward: bool | None) -> Any:  # fmt: skip
+             kwargs: dict[str, Any], forward: bool | None, square_forward: bool = False) -> Any:  # fmt: skip
     """All partial derivatives of a function of float arrays: the result's axes, then those of the argument.
 
     In the structure of the results, each in the structure of the arguments. All rows (of a result) or columns (of an
-    argument) are found at once, by one derivative mapped over unit vectors: forward if there are fewer columns.
+    argument) are found at once, by one derivative mapped over unit vectors: forward if there are fewer columns, or (with
+    `square_forward`) as many.
     With `has_aux` it is ``(jacobian of the first result, the second result)``.
 
     Raises: DerivativeError for results that are no floats.
     """
     made = call(recorder, fun, args, kwargs)
     output, aux = split_output(made.trace, has_aux)
-    types = made.trace.function.result_types[: output.leaves]
-    for kind, path in zip(types, paths(output, "the result"), strict=True):
-        if not kind.dtype.is_float:
-            raise DerivativeError(f"derivatives are of floats, but {path} of {name_of(fun)} is {kind}", location=caller())
+    types = float_results(made.trace, output, name_of(fun))
     positions = made.positions(argnums)
     sources = [made.trace.leaves[position].type for position in positions]
     if forward is None:
-        forward = sum(each.size for each in sources) < sum(each.size for each in types)
+        taken, given = (sum(each.size for each in kinds) for kinds in (sources, types))
+        forward = taken < given or (square_forward and taken == given)
+        forward = forward and not any(_is_reverse_only(each) for each in walk(made.trace.function.body))
     by_result: list[list[Any]] = [[] for _ in types]
     if forward:
         for position, source in zip(positions, sources, strict=True):
-            derived = pushforward(_first_results(made.trace, len(types)), [position], keep_values=False)
+            derived = pushforward(some_results(made.trace, len(types)), [position], keep_values=False)
             for blocks, kind, columns in zip(by_result, types, _mapped(made, derived, source), strict=True):
                 blocks.append(np.reshape(np.moveaxis(columns, 0, -1), (*kind.shape, *source.shape)))
     else:
         for number, kind in enumerate(types):
-            alone = _first_results(made.trace, number + 1, number)
+            alone = some_results(made.trace, number + 1, number)
             rows = _mapped(made, adjoint(alone, positions, keep_values=False), kind)
             by_result[number] = [np.reshape(row, (*kind.shape, *source.shape))
                                  for row, source in zip(rows, sources, strict=True)]  # fmt: skip
@@ -225,7 +230,20 @@ def jacobian(recorder: Recorder, fun: Callable[..., Any], argnums: Argnums, has_
     return found, unflatten(aux, results[len(types) :])
 
 
-def _first_results(made: Trace, stop: int, start: int = 0) -> Function:
+def _is_reverse_only(operation: Operation) -> bool:
+    return isinstance(operation.op, CustomCall) and isinstance(operation.op.rule, VjpRule)
+
+
+def float_results(made: Trace, output: Structure, name: str) -> tuple[ArrayType, ...]:
+    """The types of the leading results, which nest as `output`. Raises: DerivativeError for one that is no float."""
+    types = made.function.result_types[: output.leaves]
+    for kind, path in zip(types, paths(output, "the result"), strict=True):
+        if not kind.dtype.is_float:
+            raise DerivativeError(f"derivatives are of floats, but {path} of {name} is {kind}", location=caller())
+    return types
+
+
+def some_results(made: Trace, stop: int, start: int = 0) -> Function:
     """The traced function with some of its results only."""
     body = made.function.body
     region = Region(body.arguments, body.operations, body.yields[start:stop])

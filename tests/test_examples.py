@@ -12,6 +12,8 @@ LIMITS = {
     "black_scholes": 1e-10,  # relative difference of a Greek from the closed form
     "predator_prey": 0.03,  # relative error of a rate
     "gaussian_mixture": 4.0,  # standard errors between a mean and the truth
+    "regularisation": 1e-4,  # distance from the best strength that a search without gradients finds
+    "bratu": 1e-9,  # difference from the known solution
     "tensors": 0.01,  # error of a slope
 }
 

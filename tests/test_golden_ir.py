@@ -6,6 +6,7 @@ found; read it before you commit it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -26,13 +27,14 @@ from pullback.ir.passes.cse import cse
 from pullback.ir.passes.dce import dce
 from pullback.ir.passes.fold import fold
 from pullback.ir.passes.pipeline import simplify
+from pullback.ir.passes.reroll import reroll
 from pullback.ir.print import print_function
 from pullback.ir.rewrite import Rewriter, Rule, rewrite
 from pullback.ir.verify import verify
 
 PASSES: dict[str, Callable[[Function], bool]] = {
     "canonicalize": canonicalize_pass, "algebra": algebra_pass, "fold": fold, "cse": cse, "dce": dce,
-    "simplify": simplify,
+    "simplify": simplify, "reroll": partial(reroll, worth=8),
 }  # fmt: skip
 CASES = all_cases()
 

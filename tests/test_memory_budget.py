@@ -49,8 +49,8 @@ def test_while_within_a_budget() -> None:
 def test_the_budget_goes_along() -> None:
     """To methods, to other derivatives, and to the function inside of others."""
     bounded = pb.compile_grad(orbit, memory_budget="10kB")
-    assert bounded.memory_budget == 10_000
-    assert bounded.differentiated_by(1).memory_budget == 10_000
+    assert bounded.options.memory_budget == 10_000
+    assert bounded.differentiated_by(1).options.memory_budget == 10_000
 
     class Model:
         @pb.compile_grad(memory_budget="1kB")

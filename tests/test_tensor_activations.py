@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 import pullback as pb
@@ -59,3 +60,16 @@ def test_power_of_one_half_is_the_square_root() -> None:
     assert str(y.detach()) == "tensor([-0., nan, 2.])" and str(x.grad) == "tensor([  -inf,    nan, 0.2500])"
     z = pb.tensor([-0.0, 4.0])
     assert str(z.pow_(0.5)) == "tensor([-0., 2.])"
+
+
+@pytest.mark.parametrize("name", ["relu", "elu", "selu", "leaky_relu", "relu6", "hardtanh", "softplus", "silu"])
+def test_values_and_gradients_at_nan_and_signed_zeros(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    values = [float("nan"), -0.0, 0.0, -1.0, 2.0]
+    found, wanted = pb.tensor(values, requires_grad=True), torch.tensor(values, requires_grad=True)
+    one, two = getattr(nn.functional, name)(found), getattr(torch.nn.functional, name)(wanted)
+    one.sum().backward()
+    two.sum().backward()
+    np.testing.assert_array_equal(np.signbit(one.detach().numpy())[1:], np.signbit(two.detach().numpy())[1:])
+    np.testing.assert_allclose(one.detach().numpy(), two.detach().numpy(), rtol=1e-6)
+    np.testing.assert_allclose(found.grad.numpy(), wanted.grad.numpy(), rtol=1e-6)

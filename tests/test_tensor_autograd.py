@@ -11,6 +11,8 @@ import pytest
 
 import pullback as pb
 from pullback.errors import PullbackError
+from pullback.ir.ops.shape import Assemble
+from pullback.nn import functional
 from pullback.tracer.deferred import ENGINE
 
 
@@ -253,6 +255,48 @@ def test_a_graph_that_comes_back_is_compiled_once_and_gives_the_same_bits() -> N
     assert all(result == results[0] for result in results)
     new = list(ENGINE.graphs.values())[before:]
     assert [known.runner is not None for known in new] == [True] * len(new)
+
+
+def test_a_training_step_comes_back_as_one_graph() -> None:
+    pb.manual_seed(0)
+    x, y = pb.randn(5, 3), pb.tensor([0, 1, 1, 0, 1])
+    weights = [pb.randn(3, 4, requires_grad=True), pb.zeros(4, requires_grad=True), pb.randn(4, 2, requires_grad=True),
+               pb.zeros(2, requires_grad=True)]  # fmt: skip
+
+    def step() -> float:
+        hidden = pb.relu(x @ weights[0] + weights[1])
+        loss = functional.cross_entropy(hidden @ weights[2] + weights[3], y)
+        loss.backward()
+        value: float = loss.item()
+        with pb.no_grad():
+            for weight in weights:
+                weight -= 0.1 * weight.grad
+                weight.grad = None
+        return value
+
+    before = set(ENGINE.graphs)
+    losses = [step() for _ in range(12)]
+    assert losses[-1] < losses[0]
+    # The first step starts from weights that are known, the others from weights that wait for their update.
+    assert sorted(known.count for key, known in ENGINE.graphs.items() if key not in before) == [1, 11]
+
+
+def test_looking_at_a_loss_after_backward_runs_nothing_more() -> None:
+    x = leaf(1.0, 2.0)
+    loss = (x * x).sum()
+    loss.backward()
+    counts = [known.count for known in ENGINE.graphs.values()]
+    assert loss.item() == 5.0
+    assert [known.count for known in ENGINE.graphs.values()] == counts
+
+
+def test_windows_of_one_array_are_put_together_though_they_wait_as_units() -> None:
+    x = leaf(1.0, 2.0, 3.0, 4.0)
+    before = set(ENGINE.graphs)
+    ((x[:2] * x[:2]).sum() + (x[1:3] * 3).sum() + x[3] * 5).backward()
+    assert x.grad.tolist() == [2.0, 7.0, 3.0, 5.0]
+    (key,) = set(ENGINE.graphs) - before
+    assert max(len(part.starts) for part in key if isinstance(part, Assemble)) > 1
 
 
 def test_memory_goes_with_the_tensors() -> None:

@@ -146,11 +146,11 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
         lambda x: x * None,
         "a NoneType cannot be combined", ""),
     "linear system": (
-        lambda x: np.linalg.solve(x @ x.T, x),
-        "np.linalg.solve is not traced", "solve outside"),
+        lambda x: np.linalg.cholesky(x @ x.T),
+        "np.linalg.cholesky is not traced", "decompose outside"),
     "eigenvalues": (
         lambda x: np.linalg.eigh(x @ x.T),
-        "np.linalg.eigh is not traced", "solve outside"),
+        "np.linalg.eigh is not traced", "decompose outside"),
     "Fourier transform": (
         lambda x: np.fft.fft(x),
         "np.fft.fft is not traced", "complex numbers"),

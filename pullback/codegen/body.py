@@ -7,6 +7,8 @@ from typing import cast
 
 from pullback.codegen.emit_nest import copy_memory, emit_nest, load, store
 from pullback.codegen.failure import Complained, Failure
+from pullback.codegen.host_call import COST as HOST_COST
+from pullback.codegen.host_call import HostFailure, emit_host_call, trampoline_of
 from pullback.codegen.index_map import IndexMap
 from pullback.codegen.kernel import Kernel
 from pullback.codegen.llvm_scalar import LlvmScalarBuilder
@@ -35,6 +37,8 @@ from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import EmptyTape
+from pullback.ir.ops.host import HostCall
+from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.scalar import Elementary, Scalar
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
 from pullback.ir.types import TapeType
@@ -338,6 +342,8 @@ class Body:
         self.f.source(operation.location)
         if isinstance(operation.op, DynamicSlice | DynamicUpdate | DynamicAdd):
             self.window(plan, step)
+        elif isinstance(operation.op, HostCall):
+            self.host_call(plan, step)
         else:
             lowering = LOWERINGS.get(type(operation.op))
             if lowering is None:
@@ -348,13 +354,26 @@ class Body:
             lowering(self.f, operation, operands, [self.target(result) for result in operation.results], failure)
         for result in operation.results:
             self.fetch(result)
-        cost = prod(operation.result.type.shape)
-        if isinstance(operation.op, Matmul):
+        cost = prod(operation.results[0].type.shape) if operation.results else 0
+        if isinstance(operation.op, HostCall):
+            cost = HOST_COST
+        elif isinstance(operation.op, Matmul):
             x = operation.operands[0].type
             cost = cost * x.shape[-2 if operation.op.transpose_x else -1] // 8
+        elif isinstance(operation.op, Solve):
+            n = operation.operands[0].type.shape[-1]
+            cost = max(1, (cost + operation.operands[0].type.size // 3) * n // 8)
         elif isinstance(operation.op, DynamicUpdate | DynamicAdd):
             cost = operation.operands[1].type.size
         self.note(operation.op.name, list(plan.read(step)), list(plan.written(step)), cost, [operation])
+
+    def host_call(self, plan: RegionPlan, step: Opaque) -> None:
+        """A call of Python."""
+        operation = step.operation
+        trampoline = trampoline_of(operation)
+        failure = self.failing(HostFailure(operation, trampoline=trampoline))
+        operands = [self.spilled(plan, operand) for operand in step.operands]
+        emit_host_call(self.f, trampoline, operands, [self.target(result) for result in operation.results], failure)
 
     def window(self, plan: RegionPlan, step: Opaque) -> None:
         """dynamic_slice, dynamic_update, dynamic_add; the latter two write their operand's memory where they may."""

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from pullback.codegen.report import take_report
-from pullback.errors import ArgumentValueError, OutOfBoundsError, OutOfMemoryError, PullbackError
+from pullback.errors import ArgumentValueError, OutOfBoundsError, OutOfMemoryError, SingularError
 from pullback.ir.core import Operation
 from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import ScatterAdd
 from pullback.ir.ops.control import For
+from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.sorting import ArgSort
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate, out_of_bounds
 
@@ -36,6 +37,12 @@ class Failure:
                 error = out_of_bounds(number, dim, operation.operands[1].type.shape[axis], axis)
             case ArgSort():
                 return OutOfMemoryError(f"there is no memory to sort {number} elements", location=operation.location)
+            case Solve() if axis == 0:
+                return _singular(operation, number)
+            case Solve():
+                return OutOfMemoryError(
+                    f"there are no {number} bytes of memory to solve a linear system", location=operation.location
+                )
             case ScatterAdd(size):
                 error = _out_of_rows(number, size)
             case _:
@@ -47,7 +54,7 @@ class Failure:
 class OutOfMemory(Failure):
     """The memory for the records of a loop does not grow any more."""
 
-    def error(self, number: int) -> PullbackError:
+    def error(self, number: int) -> BaseException:
         return OutOfMemoryError(
             "there is no memory for what the derivative of this loop must keep", location=self.operation.location,
             help="give compile_grad a memory_budget, or make fewer iterations",
@@ -68,6 +75,17 @@ class Complained(Failure):
                 return OutOfMemoryError("there is no memory for the values in a message", location=self.operation.location)
             values = take_report(number, [value.type for value in shown])
         return op.raises.exception(values, self.operation.location)
+
+
+def _singular(operation: Operation, number: int) -> SingularError:
+    """`number` counts the pivots of all matrices."""
+    kind = operation.operands[0].type
+    *lead, n, _ = kind.shape
+    matrix = f"the matrix at {[int(each) for each in np.unravel_index(number // n, lead)]} of" if lead else "the matrix"
+    return SingularError(
+        f"{matrix} {kind} is singular: elimination meets a zero in column {number % n}", location=operation.location,
+        help="check what it is made of, or add a small multiple of the identity matrix",
+    )  # fmt: skip
 
 
 def _out_of_rows(index: int, size: int) -> OutOfBoundsError:

@@ -60,6 +60,8 @@ class ModuleText:
         self.globals: dict[str, str] = {}
         self.functions: dict[str, FunctionText] = {}
         self.libraries: dict[str, str] = {}
+        self.addresses: dict[str, int] = {}
+        """Where externals stand that only this module calls."""
 
     def declare(self, name: str, result: str, parameters: tuple[str, ...]) -> None:
         """Declare an external function or intrinsic."""

@@ -29,6 +29,7 @@ from pullback.errors import CompileError, UnboundError
 from pullback.ir.core import Function, Operation, walk
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import Loop
+from pullback.ir.ops.linear_system import Solve
 
 BODY = "body"
 SHARED_SINGLE_USES = 8
@@ -85,8 +86,9 @@ def build_program(function: Function, *, annotated: bool = False) -> Program:
     _emit_body(body, plan, function)
     if len(body.failures) >= 1 << STATUS_BITS:
         raise CompileError(f"the function can fail in {len(body.failures)} places, which is more than are told apart")
-    if any(isinstance(operation.op, Matmul) for operation in walk(function.body)):
+    if any(isinstance(operation.op, Matmul | Solve) for operation in walk(function.body)):
         symbols |= blas_symbols()
+    symbols |= module.addresses
     tape_bytes = 0 if body.memory is None else body.memory.forecast.peak
     tape_peak = np.zeros((), np.int64)
     symbols[PEAK] = tape_peak.ctypes.data

@@ -13,7 +13,7 @@ from pullback import dtypes
 from pullback.dtypes import DType
 from pullback.errors import ParseError
 from pullback.ir.complaint import Complaint
-from pullback.ir.core import Op
+from pullback.ir.core import Op, Opaque
 from pullback.ir.tokens import Tokens
 from pullback.ir.types import ArrayType, Dim, TapeType
 
@@ -39,7 +39,7 @@ def parse_attributes(cls: type[Op], tokens: Tokens) -> Op:
         if not _fits(value, hint):
             tokens.place = start
             tokens.fail(f"{cls.name}: {name} must be {_shown(hint)}")
-        values.append(value)
+        values.append(Opaque(value) if hint is Opaque else value)
     if tokens.peek() != "end":
         tokens.fail(f"{cls.name} has no such attribute")
     return cls(*values)
@@ -67,6 +67,8 @@ def _attribute_text(value: Any) -> str:
             return value
         case Complaint():
             return quoted(value.text)
+        case Opaque(name=name):
+            return name
         case tuple():
             return "(" + ", ".join([_attribute_text(each) for each in value]) + ("," if len(value) == 1 else "") + ")"
         # NumPy's scalars count as numbers, and are written as such.
@@ -159,6 +161,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, each) for each in get_args(hint))
     if get_origin(hint) is tuple:
         return isinstance(value, tuple) and all(_fits(each, get_args(hint)[0]) for each in value)
+    if hint is Opaque:
+        return isinstance(value, str)
     return isinstance(value, hint) if hint is ArrayType else type(value) is hint
 
 
@@ -169,5 +173,5 @@ def _shown(hint: Any) -> str:
     if get_origin(hint) is tuple:
         return f"a tuple of ({_shown(get_args(hint)[0])})"
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a symbol", DType: "a dtype",
-             ArrayType: "a type", Complaint: "a text"}  # fmt: skip
+             ArrayType: "a type", Complaint: "a text", Opaque: "a name"}  # fmt: skip
     return names.get(hint, str(hint))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pullback.errors import DerivativeError
+from pullback.ir.reads import EVERY, Dependence, Known
 from pullback.ir.types import ArrayType
 from pullback.location import UNKNOWN, Location
 
@@ -75,6 +76,13 @@ class Region:
         self.yields = tuple(yields)
 
 
+class Opaque:
+    """An attribute that is an object of its own: printed by its `name`, which is all that text knows of it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 class Function:
     """A named region closed over nothing: its last arguments stand for captured arrays, bound by pointer.
 
@@ -120,6 +128,10 @@ class Builder:
     def value(self, op: Op, *operands: Value) -> Value:
         """Emit an op with one result and give that."""
         return self.emit(op, *operands).results[0]
+
+    def capture(self, array: Array) -> Value:
+        """The value that stands for an outside array."""
+        raise NotImplementedError
 
     def scale(self, factor: Value, partial: Value) -> Value:
         """``factor * partial``, in derivatives: builders there know which factors are zero on purpose."""
@@ -191,6 +203,14 @@ class Op:
         None where the op has no rule for these: then a loop does case after case.
         """
         return None
+
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        """Which elements of its operands each element of a float result may depend on.
+
+        Never less than is so, whatever the operands hold; by default all. For operands that pick elements (indices,
+        conditions) it is None: that they are computed from the inputs too changes no derivative.
+        """
+        return tuple([EVERY if kind.dtype.is_float else None for kind in types])
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

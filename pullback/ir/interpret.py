@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ArgumentValueError, PullbackError, UnboundError
-from pullback.ir.analysis.uses import operation_reads, own_values
+from pullback.ir.analysis.uses import last_uses
 from pullback.ir.core import Array, Function, Operation, Region, Value
 from pullback.ir.ops.check import Check
 from pullback.ir.ops.control import Call, Control, EmptyTape, For, If, Loop, Replay, While
+from pullback.ir.ops.custom import CustomCall
 from pullback.location import UNKNOWN
 
 Tape = list[Sequence[Any]]
@@ -41,7 +42,7 @@ class _Interpreter:
         values = self.values
         dead = self.dead.get(region)
         if dead is None:
-            dead = self.dead[region] = _last_uses(region)
+            dead = self.dead[region] = last_uses(region)
         values.update(zip(region.arguments, arguments, strict=True))
         for operation, freed in zip(region.operations, dead, strict=True):
             operands = [values[operand] for operand in operation.operands]
@@ -92,6 +93,8 @@ class _Interpreter:
                 return [*state, *tapes]
             case Call():
                 return self.run(regions[0], operands)
+            case CustomCall() as op:
+                return self.run(op.bound().primal.body, operands)
             case EmptyTape():
                 return [[]]
         raise TypeError(f"{operation.op.name} has no meaning here")
@@ -102,15 +105,3 @@ class _Interpreter:
         for tape, record in zip(tapes, records, strict=True):
             tape.append(record)
         return list(state)
-
-
-def _last_uses(region: Region) -> list[list[Value]]:
-    """Per operation, the region's own values that nothing reads after it. What a region inside reads counts too."""
-    own = set(own_values(region))
-    own.difference_update(region.yields)
-    dead: list[list[Value]] = []
-    for operation in reversed(region.operations):
-        freed = [value for value in dict.fromkeys([*operation_reads(operation), *operation.results]) if value in own]
-        own.difference_update(freed)
-        dead.append(freed)
-    return dead[::-1]

@@ -1,4 +1,4 @@
-"""The BLAS already on the machine: nothing goes in, addresses of its matrix products come out, by our own names."""
+"""The BLAS already on the machine: nothing goes in, addresses of its products and LAPACK's solver come out, by our names."""
 from __future__ import annotations
 
 import ctypes
@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 ROUTINES = ("dgemm", "sgemm", "dgemv", "sgemv")
+LAPACK_ROUTINES = ("dgesv", "sgesv")
+"""Called by Fortran's interface in every flavour, sizes being as wide as the flavour says."""
 
 
 class Flavour(Enum):
@@ -28,7 +30,8 @@ class Flavour(Enum):
 
 @dataclass(frozen=True)
 class BlasLibrary:
-    """A BLAS in memory. `addresses` has an entry ``blas_NAME`` for every one of `ROUTINES`.
+    """A BLAS in memory. `addresses` has an entry ``blas_NAME`` for every one of `ROUTINES`, and
+    for those of `LAPACK_ROUTINES` that it brings along.
 
     `thread_setter` is the address of a C function ``void (int)`` that sets how many threads it uses, or None.
     """
@@ -57,10 +60,10 @@ def find() -> BlasLibrary | None:
     return find_bundled() or find_scipy()
 
 
-# (routine, thread setter) as the bundled libraries name them, newest first.
+# (routine, routine of LAPACK, thread setter) as the bundled libraries name them, newest first.
 _BUNDLED_NAMES = (
-    ("scipy_cblas_{}64_", "scipy_openblas_set_num_threads64_"),
-    ("cblas_{}64_", "openblas_set_num_threads64_"),
+    ("scipy_cblas_{}64_", "scipy_{}_64_", "scipy_openblas_set_num_threads64_"),
+    ("cblas_{}64_", "{}_64_", "openblas_set_num_threads64_"),
 )
 
 
@@ -71,9 +74,11 @@ def find_bundled() -> BlasLibrary | None:
             library = ctypes.CDLL(str(path))
         except OSError:
             continue
-        for pattern, setter in _BUNDLED_NAMES:
+        for pattern, lapack, setter in _BUNDLED_NAMES:
             addresses = {symbol(routine): _address(library, pattern.format(routine)) for routine in ROUTINES}
             if all(addresses.values()):
+                solvers = {symbol(routine): _address(library, lapack.format(routine)) for routine in LAPACK_ROUTINES}
+                addresses |= {name: address for name, address in solvers.items() if address}
                 found = MappingProxyType(addresses)
                 return BlasLibrary(Flavour.CBLAS_ILP64, path.name, found, _address(library, setter) or None)
     return None
@@ -96,17 +101,19 @@ def _address(library: ctypes.CDLL, name: str) -> int:
 def find_scipy() -> BlasLibrary | None:
     """The BLAS that SciPy links to, through the table it keeps for Cython: Fortran's interface with 32-bit sizes."""
     try:
-        from scipy.linalg import cython_blas
+        from scipy.linalg import cython_blas, cython_lapack
     except ImportError:
         return None
     table: Mapping[str, Any] = cython_blas.__pyx_capi__
     if not table.keys() >= set(ROUTINES):
         return None
+    lapack: Mapping[str, Any] = cython_lapack.__pyx_capi__
+    known = {**{name: table[name] for name in ROUTINES}, **{name: lapack[name] for name in LAPACK_ROUTINES if name in lapack}}
     get_name = ctypes.pythonapi["PyCapsule_GetName"]
     get_name.restype = ctypes.c_char_p
     get_name.argtypes = [ctypes.py_object]
     get_pointer = ctypes.pythonapi["PyCapsule_GetPointer"]
     get_pointer.restype = ctypes.c_void_p
     get_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-    addresses = {symbol(name): int(get_pointer(table[name], get_name(table[name]))) for name in ROUTINES}
+    addresses = {symbol(name): int(get_pointer(each, get_name(each))) for name, each in known.items()}
     return BlasLibrary(Flavour.FORTRAN_LP64, "scipy.linalg.cython_blas", MappingProxyType(addresses))

@@ -4,11 +4,12 @@ from __future__ import annotations
 import ctypes
 import struct
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from pullback.runtime.abi import ArgumentKind, ArgumentSpec, EntrySpec, ResultTree
+from pullback.runtime.abi import ArgumentKind, ArgumentSpec, EntrySpec, ResultTree, layout, self_test
 
 _FAST_CALL_WITH_KEYWORDS = 0x80 | 0x02  # METH_FASTCALL | METH_KEYWORDS
 _ALIGNMENT = 64
@@ -142,8 +143,14 @@ def call_body(
 
 def _body_function(address: int, *, release_gil: bool) -> Callable[[Any, Any, int], int]:
     """The body as a ctypes function; ctypes lets other threads run only if told so."""
+    return _prototype(release_gil)(address)
+
+
+@cache
+def _prototype(release_gil: bool) -> Callable[[int], Callable[[Any, Any, int], int]]:
+    """The type of bodies. Making it takes longer than a short body runs."""
     prototype = ctypes.CFUNCTYPE if release_gil else ctypes.PYFUNCTYPE
-    return prototype(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(address)
+    return prototype(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 
 
 def _run(
@@ -153,13 +160,18 @@ def _run(
     arena_bytes: int,
 ) -> int:
     """Call `body` with the arrays' data pointers and a fresh arena."""
+    address = _address_reader()
     arena = np.empty(arena_bytes + _ALIGNMENT, np.uint8) if arena_bytes else None
-    arena_address = 0 if arena is None else -(-_array_address(arena) // _ALIGNMENT) * _ALIGNMENT
-    argument_pointers = struct.pack(f"@{len(arguments)}P", *map(_array_address, arguments))
-    result_pointers = struct.pack(f"@{len(results)}P", *map(_array_address, results))
+    arena_address = 0 if arena is None else -(-address(arena) // _ALIGNMENT) * _ALIGNMENT
+    argument_pointers = struct.pack(f"@{len(arguments)}P", *[address(array) for array in arguments])
+    result_pointers = struct.pack(f"@{len(results)}P", *[address(array) for array in results])
     return body(argument_pointers, result_pointers, arena_address)
 
 
-def _array_address(array: np.ndarray[Any, Any]) -> int:
-    """Where an array's data starts."""
-    return int(array.__array_interface__["data"][0])
+@cache
+def _address_reader() -> Callable[[np.ndarray[Any, Any]], int]:
+    """What tells where an array's data starts: read from the object, where it is laid out as entries count on."""
+    if not self_test():
+        return lambda array: int(array.__array_interface__["data"][0])
+    offset, word_at = layout().array_data, ctypes.c_uint64.from_address
+    return lambda array: word_at(id(array) + offset).value

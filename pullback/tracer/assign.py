@@ -19,6 +19,7 @@ from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics.indexing import expand
 from pullback.tracer.semantics.shapes import reshape
 from pullback.tracer.traced import Traced, active, array_of, lower
+from pullback.tracer.undefined import Unusable
 from pullback.tracer.windows import Place, place_of, plain
 
 
@@ -236,6 +237,8 @@ def store_result(out: Any, result: Any, casting: str = "same_kind") -> Any:
 
     Raises: TraceError for an array of the outside, ShapeError and DTypeError for one that does not fit.
     """
+    if isinstance(out, Unusable):
+        out.fail()
     if not isinstance(out, Traced):
         raise TraceError("out= names an array that was not made in the traced function", location=caller(),
                          help="leave it out, or make it with np.zeros or np.empty in the function")  # fmt: skip

@@ -18,11 +18,15 @@ from pullback.errors import AutogradError
 from pullback.ir.ad.build import DerivativeBuilder
 from pullback.ir.core import Value
 from pullback.ir.ops.arithmetic import Cast
+from pullback.ir.ops.contraction import ScatterAdd
+from pullback.ir.ops.shape import Assemble
+from pullback.ir.ops.window import DynamicAdd
 from pullback.ir.types import ArrayType
 from pullback.location import Location, caller
-from pullback.tracer.deferred import Waiting
+from pullback.tracer.deferred import Slots, Waiting, take_apart
 from pullback.tracer.recipe import Adjoint, Recipe, joint_recipe
 from pullback.tracer.storage import Version
+from pullback.tracer.unit import Unit
 
 Edge: TypeAlias = "tuple[Node | None, int]"
 Hook: TypeAlias = Callable[..., Any]
@@ -127,7 +131,7 @@ class Recorded(Node):
     __slots__ = ("_active", "_freed", "_places", "_refusal", "location", "recipe", "saved", "versions")
 
     def __init__(
-        self, edges: Sequence[Edge], recipe: Recipe, slots: Sequence[Value], versions: dict[int, Written], location: Location,
+        self, edges: Sequence[Edge], recipe: Recipe, slots: Slots, versions: dict[int, Written], location: Location,
         places: Sequence[int | None] | None = None, count: int | None = None,
     ) -> None:  # fmt: skip
         """`edges` belong to the recipe's inputs; `places` say where each is shown among the `count` of `next_functions`."""
@@ -142,11 +146,7 @@ class Recorded(Node):
         self._active = tuple([place for place, (node, _) in enumerate(edges) if node is not None])
         self._refusal = ""
         self._freed = False
-        count = len(recipe.outputs)
-        reads = set(recipe.adjoint(self._active, (True,) * count, (False,) * count).reads) if self._active else set()
-        if any(place >= len(recipe.input_types) and place not in recipe.outputs for place in reads):
-            # A gradient of the gradient goes through what lies between: that is computed from the inputs.
-            reads.update(range(len(recipe.input_types)))
+        reads = recipe.saved_for(self._active)
         self.saved = {place: slots[place] for place in reads}
         for value in self.saved.values():
             value.contents.holders += 1
@@ -172,7 +172,7 @@ class Recorded(Node):
             made = self._differentiable(run, adjoint, [each for each in gradients if each is not None], there)
         else:
             run.waiting.location = self.location
-            slots = adjoint.recipe.follow(run.waiting, [*(self.saved[place] for place in adjoint.reads), *there])
+            slots = run.waiting.put(adjoint.recipe, [*(self.saved[place] for place in adjoint.reads), *there])
             made = [run.wrap(slots[place]) for place in adjoint.recipe.outputs]
         results: list[Gradient | None] = [None] * len(self.next_functions)
         for active, number, zeroed in zip(self._active, adjoint.found, adjoint.masked, strict=True):
@@ -236,7 +236,7 @@ class Recorded(Node):
         edges += [gradient.edge() for gradient in gradients]
         run.waiting.location = self.location
         inputs = [*(self.saved[place] for place in places), *bars]
-        slots = whole.follow(run.waiting, inputs)
+        slots = run.waiting.put(whole, inputs)
         versions = {number: self.versions[place] for number, place in enumerate(places) if place in self.versions}
         node = named("MulBackward0", Recorded)(edges, whole, slots, versions, self.location)
         flowing = whole.flowing([number for number, (edge, _) in enumerate(edges) if edge is not None])
@@ -302,7 +302,13 @@ class Backward:
         """The sum of two gradients of one output."""
         if self.create_graph:
             return first + second  # type: ignore[operator, no-any-return]
-        total = self.wrap(self.builder.total([first.value, second.value]))
+        parts = [first.value, second.value]
+        for part in parts:
+            owner = part.owner
+            if isinstance(owner, Unit) and isinstance(owner.op_of(part.index), Assemble | ScatterAdd | DynamicAdd):
+                # Windows of an array are put together, which takes a look at how they were made.
+                take_apart(owner)
+        total = self.wrap(self.builder.total(parts))
         self.waiting.let_go()
         return total
 

@@ -65,7 +65,11 @@ def run_backward(roots: Any, gradients: Any, retain_graph: bool | None, create_g
             if gradient is not None and tensor.node is not None:
                 tensor.accumulate(gradient, run)
     if not create_graph:
-        waiting = {tensor.grad.value for tensor in run.accumulated if tensor.grad is not None}  # type: ignore[attr-defined]
+        # In the order of arrival: in another order each time, the same graph would be another one to the engine.
+        waiting = dict.fromkeys(tensor.grad.value for tensor in run.accumulated if tensor.grad is not None)  # type: ignore[attr-defined]
+        if waiting:
+            # The roots with them: looking at the loss later would compute once more what lies below it.
+            waiting.update((tensor.value, None) for tensor in tensors)
         ENGINE.run([value for value in waiting if value.contents.array is None])
 
 

@@ -11,11 +11,12 @@ from pullback.ir.ops.creation import Full
 from pullback.ir.ops.logic import Bitwise, Comparison, Select
 from pullback.location import caller
 from pullback.tracer.loops import written_value
-from pullback.tracer.memory import Lost, lose, replace, root_of
+from pullback.tracer.memory import replace, root_of
 from pullback.tracer.record import NOTHING, Frame, Outside, Recorder
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics.shapes import reshape
-from pullback.tracer.slots import Slot, as_value, described, is_same, join, link, roots, slot_of, wrapped, zeros
+from pullback.tracer.sharing import Lost, link, lose, lost_through, outer_roots, related_leaves, set_apart, unreadable
+from pullback.tracer.slots import Slot, as_value, described, is_same, join, slot_of, wrapped, zeros
 from pullback.tracer.traced import Traced, lower
 from pullback.tracer.tree import flatten, unflatten
 from pullback.tracer.undefined import UNDEFINED, Unusable, is_defined
@@ -59,6 +60,8 @@ class _Join:
             if is_same(one, two):
                 places.append(None)
                 continue
+            if (reason := self.reason(one, two)) is not None:
+                return lambda results: reason
             slots = slot_of(one), slot_of(two)
             joined = None if slots[0] is None or slots[1] is None else join(slots[0], slots[1])
             if joined is None:
@@ -68,11 +71,15 @@ class _Join:
             structure, [one if place is None else results[place] for one, place in zip(left, places, strict=True)]
         )
 
+    def reason(self, one: Any, two: Any) -> Unusable | None:
+        """Why the leaves of the two branches cannot be read, if they cannot."""
+        return self.frames[0].unreadable.get(id(one)) or self.frames[1].unreadable.get(id(two))
+
     def pair(self, one: Any, two: Any, slot: Slot) -> int:
         """The place of a leaf among the results."""
         self.pairs.append((one, two, slot))
         depth = self.frames[0].depth
-        self.bases.append([root for leaf in (one, two) for root in roots(leaf) if root.depth < depth])
+        self.bases.append([root for leaf in (one, two) for root in outer_roots(leaf, depth)])
         return len(self.pairs) - 1
 
     def half_defined(self, name: str, first: Any, second: Any) -> Callable[[Sequence[Any]], Any]:
@@ -81,6 +88,9 @@ class _Join:
         other = second if known is first else first
         if is_defined(known) and name in self.fill and other is UNDEFINED:
             leaves, structure = flatten(known)
+            for leaf in leaves:
+                if (reason := self.reason(*((leaf, UNDEFINED) if known is first else (UNDEFINED, leaf)))) is not None:
+                    return lambda results: reason
             slots = [slot_of(leaf) for leaf in leaves]
             found = [slot for slot in slots if slot is not None]
             if len(found) == len(leaves):
@@ -146,8 +156,8 @@ def record_if(
     recorder.location = caller()
     results = _emit(recorder, condition, first, second)
     count = len(made.pairs)
-    for array in lost:
-        lose(array, "it may be the array that another variable of a branch has changed")
+    for array, through in lost:
+        lose(array, "it may be the array that another variable of a branch has changed", through)
     for array, value in zip(written, results[count:], strict=True):
         replace(array, value)
     shown = [wrapped(recorder, value, slot, bases)
@@ -161,32 +171,40 @@ def _keep(frame: Frame, trees: Sequence[Any]) -> None:
     for tree in trees:
         if is_defined(tree):
             for leaf in flatten(tree)[0]:
-                if isinstance(leaf, Traced) and (leaf.depth >= frame.depth or id(root_of(leaf)) in frame.written):
+                if (reason := unreadable(leaf)) is not None:
+                    # Nobody may come to read it.
+                    frame.unreadable[id(leaf)] = reason
+                elif isinstance(leaf, Traced) and (leaf.depth >= frame.depth or id(root_of(leaf)) in frame.written):
                     frame.values[id(leaf)] = leaf.value
 
 
-def _writes(frames: tuple[Frame, Frame]) -> tuple[list[Traced], list[Traced]]:
-    """Arrays of the outside that a branch writes to, and those whose elements are lost in one."""
+def _writes(frames: tuple[Frame, Frame]) -> tuple[list[Traced], list[tuple[Traced, list[Traced]]]]:
+    """Arrays of the outside that a branch writes to, and those whose elements are lost in one, with those through which."""
     written: dict[int, Traced] = {}
-    lost: dict[int, Traced] = {}
+    lost: dict[int, tuple[Traced, list[list[Traced]]]] = {}
     for frame in frames:
         for write in frame.outer_writes():
-            assert isinstance(write.target, Traced)
-            (lost if isinstance(write.after[1], Lost) else written)[id(write.target)] = write.target
-    return [array for key, array in written.items() if key not in lost], list(lost.values())
+            target = write.target
+            assert isinstance(target, Traced)
+            if isinstance(write.after[1], Lost):
+                lost.setdefault(id(target), (target, []))[1].append(lost_through(write.before, write.after))
+            else:
+                written[id(target)] = target
+    for key, (_, ways) in lost.items():
+        if key in written:
+            # In the other branch it was written itself.
+            ways.append([])
+    gone = [(array, [each for way in ways for each in way] if all(ways) else []) for array, ways in lost.values()]
+    return [array for key, array in written.items() if key not in lost], gone
 
 
 def _link(made: _Join, shown: Sequence[Any]) -> None:
-    """Results that are one array in a branch concern each other."""
-    groups: dict[tuple[int, int], list[Any]] = {}
-    for (one, two, slot), array in zip(made.pairs, shown, strict=True):
-        if slot.type.rank:
-            for side, leaf in enumerate((one, two)):
-                for root in roots(leaf):
-                    groups.setdefault((side, id(root)), []).append(array)
-    for arrays in groups.values():
-        if len(arrays) > 1:
-            link(arrays)
+    """Results that may be one array in a branch concern each other; others that share what they may be do not."""
+    arrays = {("", place): array for place, array in enumerate(shown) if array.type.rank}
+    same = {pair for side in (0, 1) for pair in related_leaves({key: made.pairs[key[1]][side] for key in arrays})}
+    for one, two in sorted(same):
+        link(arrays[one], arrays[two])
+    set_apart(arrays, same)
 
 
 def is_trifle(operation: Operation) -> bool:

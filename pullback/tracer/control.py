@@ -318,16 +318,28 @@ def traced_while(
     test: Moved, body: Moved, variables: Variables, fixed: Sequence[str], stops: Sequence[str]
 ) -> None:
     """A loop in IR, from what the variables hold now."""
+    attempts(lambda numbers_stay, scratch: _record_while(test, body, variables, fixed, stops, numbers_stay, scratch))
+
+
+def attempts(record: Callable[[bool, bool], None]) -> None:
+    """Record a loop of a computed number of iterations, whatever it takes. Raises: TraceError for one that cannot be."""
     try:
-        _record_while(test, body, variables, fixed, stops, numbers_stay=False)
+        record(False, False)
     except ConcreteError:
         # A Python number that the loop does not change may be needed as one: a size, an index into a list.
-        _record_while(test, body, variables, fixed, stops, numbers_stay=True)
+        record(True, False)
+    except TraceError as error:
+        # A variable that cannot be carried may be one that each iteration binds anew.
+        try:
+            record(False, True)
+        except PullbackError:
+            raise error from None
 
 
 def _record_while(
-    test: Moved, body: Moved, variables: Variables, fixed: Sequence[str], stops: Sequence[str], numbers_stay: bool
-) -> None:
+    test: Moved, body: Moved, variables: Variables, fixed: Sequence[str], stops: Sequence[str], numbers_stay: bool,
+    scratch: bool,
+) -> None:  # fmt: skip
     recorder = active()
     before = variables.read()
     places = [variables.names.index(stop) for stop in stops]
@@ -348,7 +360,7 @@ def _record_while(
 
     with variables.kept():
         loop = begin_while(recorder, variables.shown(), before, condition, step, fixed=fixed,
-                           numbers_stay=numbers_stay, outside=variables.outside())  # fmt: skip
+                           numbers_stay=numbers_stay, scratch=scratch, outside=variables.outside())  # fmt: skip
         after = loop.emit()
     variables.write(after)
 

@@ -105,6 +105,7 @@ def as_array(a: Any, dtype: Any = None, **named: Any) -> Any:
 
 def _converted(b: Recorder, object: Any, dtype: Any) -> Value:
     if isinstance(object, list | tuple):
+        object = [b.wrap(_converted(b, each, None)) if has_traced(each) else each for each in object]
         shapes = {np.shape(each) for each in object}
         if len(shapes) > 1:
             raise ShapeError("an array of a list of parts of different shapes: " + " and ".join(map(str, sorted(shapes))),

@@ -25,14 +25,18 @@ from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import Control
 from pullback.ir.ops.elementary import Smooth
+from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.reduction import ReduceProd, ReduceSum
 from pullback.ir.passes.pipeline import simplify
 from pullback.ir.print import print_function
-from pullback.ir.types import ArrayType, type_of
+from pullback.ir.types import ArrayType
 from pullback.location import caller
+from pullback.tracer.contents import Contents, known
+from pullback.tracer.recipe import Recipe, behind
+from pullback.tracer.unit import Several, Unit
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
-Runner: TypeAlias = Callable[[Sequence[Array]], list[Array]]
+Runner: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
 """Native code of a function: arrays of exactly its argument types in, fresh arrays out."""
 
 COMPILE_AT = 2
@@ -41,24 +45,6 @@ MAX_DEPTH = 500
 """Operations after each other that may wait; then they run, looked at or not: compiling more at once gains nothing."""
 MAX_GRAPHS = 512
 """Compiled graphs kept, the least recently used given up first: each holds some 150 KiB of code."""
-
-
-class Contents:
-    """What is known of a value: its `array` (never written to), how many storages hold it, how deep it waits."""
-
-    __slots__ = ("array", "depth", "holders")
-
-    def __init__(self, array: Array | None = None, depth: int = 0) -> None:
-        self.array = array
-        self.holders = 0
-        self.depth = depth
-
-
-def known(array: Array, name: str = "") -> Value:
-    """A value whose contents are `array`, which nobody may write to from now on."""
-    value = Value(type_of(array), name=name)
-    value.contents = Contents(array)
-    return value
 
 
 class Loose:
@@ -79,9 +65,35 @@ def loosen(operation: Operation) -> None:
     operation.results = tuple([Loose(result) for result in operation.results])  # type: ignore[misc]
 
 
-def results_of(operation: Operation) -> list[Value | None]:
-    """An operation's results, None for those that nobody holds any more."""
-    return [each.value() if isinstance(each, Loose) else each for each in operation.results]
+def take_apart(unit: Unit) -> None:
+    """Let the values of a unit that somebody can reach come from its operations instead, one by one."""
+    slots = list(unit.operands)
+    live = {value.index: value for value in unit.given() if value.contents.array is None}
+    for step in unit.op.steps:
+        operation = Operation(step.op, tuple([slots[place] for place in step.operands]), step.types, (), unit.location)
+        results = []
+        for fresh in operation.results:
+            value = live.get(len(slots) + fresh.index, fresh)
+            value.owner, value.index = operation, fresh.index
+            if value is fresh:
+                value.contents = Contents(None, unit.depth)
+            results.append(value)
+        operation.results = tuple(results)
+        loosen(operation)
+        slots += results
+    unit.forget()
+
+
+def results_of(operation: Operation) -> list[Value]:
+    """An operation's results, those that somebody can reach."""
+    if isinstance(operation, Unit):
+        return operation.given()
+    found = [each.value() if isinstance(each, Loose) else each for each in operation.results]
+    return [each for each in found if each is not None]
+
+
+Slots: TypeAlias = "Unit | list[Value]"
+"""The values of a recipe's slots, by number."""
 
 
 class Waiting(Builder):
@@ -101,6 +113,15 @@ class Waiting(Builder):
         result = self.emit(op, *operands).results[0]
         loosen(self.operations.pop())
         return result
+
+    def put(self, recipe: Recipe, inputs: Sequence[Value]) -> Slots:
+        """Put a recipe down; gives the values of its slots."""
+        whole = recipe.whole
+        if whole is not None:
+            return Unit(whole, (*inputs, *recipe.constants), self.location)
+        slots = recipe.follow(self, inputs)
+        self.let_go()
+        return slots
 
     def insert(self, operation: Operation) -> None:
         self.operations.append(operation)
@@ -136,34 +157,53 @@ class _Graph:
             number[value] = len(number)
             parts.append(value.type)
         place = len(number)
+        first: dict[Operation, int] = {}
         for operation in self.operations:
-            parts.append(operation.op)
-            if operation.regions:
-                parts.append(_regions_text(operation, number))
+            op = operation.op
+            parts.append(op)
             for operand in operation.operands:
-                parts.append(number[operand])
-            for result in results_of(operation):
-                if result is not None:
-                    number[result] = place
-                place += 1
-        parts.append(tuple([number[value] for value in self.outputs]))
+                found = number.get(operand)
+                parts.append(first[operand.owner] + operand.index if found is None else found)  # type: ignore[index]
+            first[operation] = place
+            if isinstance(op, Several):
+                place += len(op.slots)
+                continue
+            place += len(operation.results)
+            if operation.regions:
+                names = {
+                    value: number[value] if value in number else first[value.owner] + value.index  # type: ignore[index]
+                    for value in operation_reads(operation)
+                }
+                parts.append(_regions_text(operation, names))
+        for value in self.outputs:
+            parts.append(first[value.owner] + value.index)  # type: ignore[index]
         return tuple(parts)
 
     def function(self) -> Function:
-        """The graph as a function of its inputs, free of the values that wait here."""
+        """The graph as a function of its inputs, free of the values that wait here, units taken apart."""
         arguments = [Value(value.type, name=f"x{index}") for index, value in enumerate(self.inputs)]
         replaced = dict(zip(self.inputs, arguments, strict=True))
-        copies = []
+        made: dict[Operation, Sequence[Value]] = {}
+
+        def now(value: Value) -> Value:
+            found = replaced.get(value)
+            return made[value.owner][value.index] if found is None else found  # type: ignore[index]
+
+        copies: list[Operation] = []
         for operation in self.operations:
+            operands = tuple([now(operand) for operand in operation.operands])
+            if isinstance(operation, Unit):
+                operations, made[operation] = operation.op.follow(operands, operation.location)
+                copies += operations
+                continue
             types = [result.type for result in operation.results]
-            operands = tuple([replaced[operand] for operand in operation.operands])
-            regions = tuple([copy_region(region, replaced) for region in operation.regions])
+            outer = {value: now(value) for value in operation_reads(operation)} if operation.regions else {}
+            regions = tuple([copy_region(region, dict(outer)) for region in operation.regions])
             copy = Operation(operation.op, operands, types, regions, operation.location)
-            for result, new in zip(results_of(operation), copy.results, strict=True):
-                if result is not None:
-                    replaced[result] = new
+            made[operation] = copy.results
             copies.append(copy)
-        return Function("tensors", Region(arguments, copies, [replaced[value] for value in self.outputs]))
+        yields = [now(value) for value in self.outputs]
+        return Function("tensors", Region(arguments, behind(yields, copies), yields))
 
 
 def _regions_text(operation: Operation, number: dict[Value, int]) -> str:
@@ -181,32 +221,35 @@ def _collect(wanted: Sequence[Value]) -> _Graph:
     operations: list[Operation] = []
     inputs: dict[Value, None] = {}
     seen: set[Operation] = set()
-    stack: list[tuple[Operation, bool]] = []
-
-    def visit(value: Value) -> None:
-        owner = value.owner
-        if value.contents.array is not None or owner is None:
-            inputs[value] = None
-        elif owner not in seen:
-            stack.append((owner, False))
-
+    stack: list[Operation | None] = []
     for value in wanted:
-        visit(value)
+        owner = value.owner
+        if owner is None or owner in seen or value.contents.array is not None:
+            continue
+        stack.append(owner)
         while stack:
-            operation, ready = stack.pop()
-            if ready:
+            operation = stack.pop()
+            if operation is None:
+                # Everything above the mark is done.
+                operation = stack.pop()
+                assert operation is not None
                 operations.append(operation)
                 continue
             if operation in seen:
                 continue
             seen.add(operation)
-            stack.append((operation, True))
-            for operand in operation_reads(operation):
-                visit(operand)
+            stack.append(operation)
+            stack.append(None)
+            for operand in operation_reads(operation) if operation.regions else operation.operands:
+                owner = operand.owner
+                if owner is None or operand.contents.array is not None:
+                    inputs[operand] = None
+                elif owner not in seen:
+                    stack.append(owner)
     outputs = {value: None for value in wanted if value.contents.array is None}
     for operation in operations:
         for result in results_of(operation):
-            if result is not None and result.contents.holders > 0:
+            if result.contents.holders > 0 and result.contents.array is None:
                 outputs[result] = None
     return _Graph(operations, list(inputs), list(outputs))
 
@@ -257,41 +300,48 @@ class Engine:
             # Nothing below is needed for this value any more.
             value.owner = None
 
-    def _by_steps(self, graph: _Graph) -> list[Array]:
+    def _by_steps(self, graph: _Graph) -> Sequence[Array]:
         """Run one operation after the other."""
-        if any(isinstance(operation.op, Pow) for operation in graph.operations):
+        function = graph.function()
+        if any(isinstance(operation.op, Pow) for operation in function.body.operations):
             # Simple powers become products, also those of derivatives: the one rewriting that shows in the last bit.
-            function = graph.function()
-            simplify(function)
-            inputs = zip(function.body.arguments, graph.inputs, strict=True)
-            arrays = {argument: value.contents.array for argument, value in inputs}
-            graph = _Graph(function.body.operations, function.body.arguments, list(function.body.yields))
-        else:
-            arrays = {value: value.contents.array for value in graph.inputs}
-        last_use = {operand: operation for operation in graph.operations for operand in operation_reads(operation)}
-        kept = set(graph.outputs)
+            simplify(function, rolls=False)
+        operations, outputs = function.body.operations, function.body.yields
+        inputs = zip(function.body.arguments, graph.inputs, strict=True)
+        arrays: dict[Value, Array] = {argument: value.contents.array for argument, value in inputs}
+        last_use = {operand: operation for operation in operations for operand in operation_reads(operation)}
+        kept = set(outputs)
         with np.errstate(all="ignore"):
-            for operation in graph.operations:
+            for operation in operations:
                 reads = operation_reads(operation)
-                results = self._step(operation, [arrays[operand] for operand in reads], reads)
-                for result, array in zip(results_of(operation), results, strict=True):
-                    if result is not None:
-                        arrays[result] = array
+                wanted = [result for result in operation.results if result in last_use or result in kept]
+                results = self._step(operation, [arrays[operand] for operand in reads], reads, wanted)
+                arrays.update(zip(wanted, results, strict=True))
                 for operand in reads:
                     if last_use[operand] is operation and operand not in kept:
                         arrays.pop(operand, None)
         # An operation may hand on its operand: contents never share memory with what a caller may see change.
-        return [arrays[value] for value in graph.outputs]
+        return [arrays[value] for value in outputs]
 
-    def _step(self, operation: Operation, operands: list[Array], reads: Sequence[Value]) -> Sequence[Array]:
-        """One operation: by NumPy where that gives the bits that native code gives, else by native code of its own."""
+    def _step(
+        self, operation: Operation, operands: list[Array], reads: Sequence[Value], wanted: Sequence[Value]
+    ) -> Sequence[Array]:
+        """The wanted results of one operation: by NumPy where that gives the bits of native code, else by such code."""
         op = operation.op
         if isinstance(op, Control):
-            wanted = [result for result in results_of(operation) if result is not None]
-            arrays = self.compile(_Graph([operation], list(dict.fromkeys(reads)), wanted).function())(operands)
-            found = dict(zip(wanted, arrays, strict=True))
-            # What nobody holds is not computed; nobody will look at what stands for it.
-            return [arrays[0] if result is None else found[result] for result in results_of(operation)]
+            types = [result.type for result in operation.results]
+            arguments = [Value(value.type, name=f"x{index}") for index, value in enumerate(reads)]
+            replaced = dict(zip(reads, arguments, strict=True))
+            regions = tuple([copy_region(region, dict(replaced)) for region in operation.regions])
+            copy = Operation(op, tuple([replaced[each] for each in operation.operands]), types, regions, operation.location)
+            # What nobody reads is not computed.
+            yields = [copy.results[result.index] for result in wanted]
+            return self.compile(Function("step", Region(arguments, [copy], yields)))(operands)
+        return [array for result, array in zip(operation.results, self._all_results(operation, operands), strict=True)
+                if result in wanted]  # fmt: skip
+
+    def _all_results(self, operation: Operation, operands: list[Array]) -> Sequence[Array]:
+        op = operation.op
         if _is_exact(op):
             return [np.asarray(each) for each in op.evaluate(*operands)]
         key = (op, tuple([operand.type for operand in operation.operands]))
@@ -312,7 +362,7 @@ def _is_exact(op: Op) -> bool:
     """Whether NumPy and native code give the same bits: all but rounded functions and sums in another order."""
     if isinstance(op, Elementwise):
         return not isinstance(op, Smooth | Pow)
-    return not isinstance(op, ReduceSum | ReduceProd | Matmul)
+    return not isinstance(op, ReduceSum | ReduceProd | Matmul | Solve)
 
 
 ENGINE = Engine()

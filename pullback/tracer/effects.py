@@ -10,6 +10,7 @@ from pullback.errors import EffectError
 from pullback.location import caller
 from pullback.tracer.record import current_recorder
 from pullback.tracer.traced import Traced
+from pullback.tracer.undefined import Unusable
 
 MAX_OBJECTS = 200_000
 
@@ -44,6 +45,8 @@ def is_random(function: Any) -> bool:
 def change(owner: Any, local: bool, what: str) -> None:
     """State that an object is about to be changed. Raises: EffectError where that would happen once, not each time."""
     recorder = current_recorder()
+    if isinstance(owner, Unusable):
+        owner.fail()
     if recorder is None or not recorder.frames or isinstance(owner, Traced):
         return
     if not local or any(reaches(frame.outside.objects, owner) for frame in recorder.frames):
@@ -73,7 +76,7 @@ def reaches(roots: Iterable[Any], wanted: Any) -> bool:
         item = stack.pop()
         if item is wanted:
             return True
-        if isinstance(item, Traced | str | bytes | int | float | type(None)) or id(item) in seen:
+        if isinstance(item, Traced | Unusable | str | bytes | int | float | type(None)) or id(item) in seen:
             continue
         seen.add(id(item))
         if len(seen) > MAX_OBJECTS:

@@ -12,12 +12,12 @@ from typing import Any
 
 from pullback import dtypes
 from pullback.config import log
-from pullback.errors import CarryError, ConcreteError, TraceError
+from pullback.errors import CarryError, TraceError
 from pullback.ir.core import Region, Value, walk
 from pullback.ir.ops.creation import Creation
 from pullback.location import caller
 from pullback.tracer.branches import condition_of
-from pullback.tracer.control import Variables, and_, branch, choose, is_traced, none_of, not_guarded
+from pullback.tracer.control import Variables, and_, attempts, branch, choose, is_traced, none_of, not_guarded
 from pullback.tracer.iterables import Counting, Plain, sequence
 from pullback.tracer.loops import ForLoop, begin_for, begin_while
 from pullback.tracer.record import Recorder, current_recorder
@@ -178,7 +178,9 @@ class Statement:
             self.set_target(items.item(length - 1))
         return True
 
-    def record(self, recorder: Recorder, items: Any, counts: range | None, numbers_stay: bool = False) -> ForLoop:
+    def record(
+        self, recorder: Recorder, items: Any, counts: range | None, numbers_stay: bool = False, scratch: bool = False
+    ) -> ForLoop:
         """Record the body for an item by its place."""
         shown = self.carried(items)
         ranged = items.inner if isinstance(items, Plain) and not items.backward else None
@@ -194,7 +196,7 @@ class Statement:
         before = shown.read()
         return begin_for(
             recorder, shown.shown(), before, step, counts=ranged if isinstance(ranged, range) else counts,
-            limits=limits, fixed=self.fixed, numbers_stay=numbers_stay, outside=shown.outside(),
+            limits=limits, fixed=self.fixed, numbers_stay=numbers_stay, scratch=scratch, outside=shown.outside(),
         )  # fmt: skip
 
     def carried(self, items: Any) -> Variables:
@@ -221,23 +223,23 @@ class Statement:
     def computed(self, recorder: Recorder, items: Any) -> None:
         """A loop that is one whatever it takes. Raises: CarryError, ConcreteError for a body that does not allow it."""
         before = self.variables.read()
+
+        def record(numbers_stay: bool, scratch: bool) -> None:
+            self.variables.write(before)
+            self.record_computed(recorder, items, numbers_stay, scratch)
+
         try:
-            try:
-                self.record_computed(recorder, items, False)
-            except ConcreteError:
-                # A Python number that the loop does not change may be needed as one: a size, an index into a list.
-                self.variables.write(before)
-                self.record_computed(recorder, items, True)
+            attempts(record)
         except BaseException:
             self.variables.write(before)
             raise
 
-    def record_computed(self, recorder: Recorder, items: Any, numbers_stay: bool) -> None:
+    def record_computed(self, recorder: Recorder, items: Any, numbers_stay: bool, scratch: bool) -> None:
         if self.stops:
-            self.with_exit(recorder, items, False, numbers_stay)
+            self.with_exit(recorder, items, False, numbers_stay, scratch)
             return
         before = Variables([self.target], self.body).read()[0] if self.target and is_counted(items) else UNDEFINED
-        self.emit(recorder, self.record(recorder, items, None, numbers_stay), items)
+        self.emit(recorder, self.record(recorder, items, None, numbers_stay, scratch), items)
         if self.target and is_counted(items):
             length = items.length
             last = items.item(length - 1)
@@ -248,7 +250,9 @@ class Statement:
 
     # Loops that may be left
 
-    def with_exit(self, recorder: Recorder, items: Any, is_known: bool, numbers_stay: bool) -> bool:
+    def with_exit(
+        self, recorder: Recorder, items: Any, is_known: bool, numbers_stay: bool, scratch: bool = False
+    ) -> bool:
         """A loop that counts its places and ends at the last, or when a flag is set.
 
         If their number is known and nothing else is traced, it is left to Python: False.
@@ -262,7 +266,8 @@ class Statement:
             self.variables.write(False if place in places else tree for place, tree in enumerate(trees))
 
         def step(place: Any, *trees: Any) -> list[Any]:
-            recorder.bounds[place.value] = (0, most)
+            if isinstance(place, Traced):
+                recorder.bounds[place.value] = (0, most)
             enter(trees)
             self.body(items.item(place))
             return [place + 1, *self.variables.read()]
@@ -273,7 +278,7 @@ class Statement:
 
         before = self.variables.read()
         loop = begin_while(recorder, names, [0, *before], condition, step, fixed=self.fixed,
-                           numbers_stay=numbers_stay, outside=self.variables.outside())  # fmt: skip
+                           numbers_stay=numbers_stay, scratch=scratch, outside=self.variables.outside())  # fmt: skip
         if is_known and reads_only_constants(recorder, [loop.region], [0, *before], loop.loop.written):
             return False
         self.variables.write(loop.emit()[1:])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,18 +18,31 @@ from pullback.ir.core import Region, Value, walk
 from pullback.ir.ops.control import For, While
 from pullback.ir.types import ArrayType
 from pullback.location import caller
-from pullback.tracer.memory import Lost, lose, outside_array, replace, same_state
+from pullback.tracer.memory import outside_array, replace, same_state
 from pullback.tracer.record import NOTHING, Frame, Outside, Recorder
-from pullback.tracer.slots import Slot, as_value, described, is_same, join, link, roots, slot_of, widen, wrapped, zeros
+from pullback.tracer.sharing import (
+    Key,
+    Lost,
+    Pair,
+    link,
+    lose,
+    outer_roots,
+    own_roots,
+    related_leaves,
+    set_apart,
+    unreadable,
+)
+from pullback.tracer.slots import Slot, as_value, described, is_same, join, slot_of, widen, wrapped, zeros
 from pullback.tracer.traced import Traced
 from pullback.tracer.tree import Structure, flatten, paths, unflatten
-from pullback.tracer.undefined import Unusable, is_defined
+from pullback.tracer.undefined import UNDEFINED, Unusable, is_defined
 
 MAX_ROUNDS = 16
 COUNTER = ArrayType(i64, ())
 KEEP_TYPE = "a variable of a traced loop keeps its type and shape: give it before the loop what it has at the end"
 
 Body = Callable[..., Sequence[Any]]
+T = TypeVar("T")
 
 
 class Variable:
@@ -40,18 +53,30 @@ class Variable:
 
     def __init__(self, name: str, tree: Any, fixed: bool, numbers_stay: bool) -> None:
         self.name = name
+        self.given_up: TraceError | None = None
         self.start = tree
         self.leaves: list[Any] = []
         self.structure: Structure | None = None
         if is_defined(tree):
             self.leaves, self.structure = flatten(tree)
         self.labels = paths(self.structure, name) if self.structure is not None else []
-        self.slots = [None if fixed and roots(leaf) else slot_of(leaf) for leaf in self.leaves]
+        self.slots = [None if fixed and own_roots(leaf) else slot_of(leaf) for leaf in self.leaves]
         if numbers_stay:
             self.slots = [None if type(leaf) in (int, float, bool) else slot
                           for leaf, slot in zip(self.leaves, self.slots, strict=True)]  # fmt: skip
-        self.bases: list[list[Traced]] = [roots(leaf) for leaf in self.leaves]
+        self.bases: list[list[Traced]] = [own_roots(leaf) for leaf in self.leaves]
         self.ends: list[list[Traced]] = [[] for _ in self.leaves]
+
+    def give_up(self, error: TraceError) -> None:
+        """Carry it no more: an iteration starts without it, and after the loop nobody can tell what it holds."""
+        self.given_up = error
+        self.start = UNDEFINED
+        self.leaves, self.structure, self.labels = [], None, []
+        self.slots, self.bases, self.ends = [], [], []
+
+    def may_be_given_up(self, tree: Any) -> bool:
+        """Whether reading it raises where it has no value: asking whether it is None does not."""
+        return not (self.start is None or tree is None)
 
     def carried(self) -> list[tuple[int, Slot]]:
         """Places and slots of the carried leaves."""
@@ -107,13 +132,14 @@ class LoopRecorder:
     """Records one loop. `names` and `trees` are its variables and what they hold before it (UNDEFINED if nothing).
 
     Those in `fixed` are only changed in place. With `numbers_stay`, Python numbers are carried only if an iteration
-    changes them.
+    changes them. With `scratch`, what cannot be carried is given up if each iteration binds it before reading it.
     """
 
     def __init__(
         self, recorder: Recorder, path: tuple[int, ...], names: Sequence[str], trees: Sequence[Any], *,
-        fixed: Sequence[str] = (), numbers_stay: bool = False, outside: Outside = NOTHING,
+        fixed: Sequence[str] = (), numbers_stay: bool = False, scratch: bool = False, outside: Outside = NOTHING,
     ) -> None:  # fmt: skip
+        self.scratch = scratch
         self.recorder = recorder
         self.path = path
         self.outside = outside
@@ -122,11 +148,17 @@ class LoopRecorder:
         self.fresh: list[Fresh] = []
         self.lost: list[Traced] = []
         self.held: dict[tuple[str, int], Any] = {}
-        self.links: list[list[tuple[Variable, int]]] = []
+        leaves = {(variable.name, place): leaf for variable in self.variables for place, leaf in enumerate(variable.leaves)}
+        self.first_pairs = related_leaves(leaves)
+        self.last_pairs: set[Pair] = set()
         self.hint = recorder.hint(path)
         # An array of a region around is another object each time that region is recorded.
         self.written: list[Traced] = [array for array, home in self.hint.carried if home is self.home(array)]
         for variable in self.variables:
+            if scratch:
+                for reason in filter(None, map(unreadable, variable.leaves)):
+                    variable.give_up(CarryError(reason.reason, location=reason.location, help=reason.help))
+                    break
             for place, slot in variable.carried():
                 known = self.hint.slots.get((variable.name, place))
                 variable.slots[place] = slot if known is None else join(slot, known) or slot
@@ -164,6 +196,7 @@ class LoopRecorder:
                     leaf.state = (None, outside_array(leaf.value))
                 leaves[place] = self.held[variable.name, place] = leaf
             trees.append(unflatten(variable.structure, leaves))
+        set_apart(self.held, self.first_pairs | self.last_pairs)
         for array in self.written:
             replace(array, next(values))
         return trees
@@ -185,13 +218,15 @@ class LoopRecorder:
         with recorder.inside([*leading, *arguments], self.path, self.outside) as frame:
             trees = self.enter(arguments)
             numbers = [wrapped(recorder, each, Slot(COUNTER, True)) for each in leading]
-            after = list(body(*numbers, *trees))
+            after = self.run(lambda: list(body(*numbers, *trees)))
             changed = False
             for variable, tree in zip(self.variables, after, strict=True):
+                if variable.given_up is not None:
+                    continue
                 if variable.structure is None:
                     self._settle_fresh(frame, variable, tree)
                 else:
-                    changed |= variable.settle(tree)
+                    changed |= self._settle(variable, tree)
             if changed:
                 return None
             values = [as_value(recorder, flatten(tree)[0][place], slot)
@@ -208,6 +243,30 @@ class LoopRecorder:
         frame.region.yields = (*values, *first)
         return frame
 
+    def run(self, code: Callable[[], T]) -> T:
+        """Run code of the loop. Raises: the reason why a variable was given up, if something goes wrong without it."""
+        try:
+            return code()
+        except Exception:
+            for variable in self.variables:
+                if variable.given_up is not None:
+                    raise variable.given_up from None
+            raise
+
+    def _settle(self, variable: Variable, tree: Any) -> bool:
+        """Compare a variable with what it was before; whether that makes another attempt necessary."""
+        if not self.scratch or not variable.may_be_given_up(tree):
+            return variable.settle(tree)
+        try:
+            changed = variable.settle(tree)
+        except CarryError as error:
+            variable.give_up(error)
+            return True
+        for reason in filter(None, map(unreadable, flatten(tree)[0])):
+            variable.give_up(CarryError(reason.reason, location=reason.location, help=reason.help))
+            return True
+        return changed
+
     def _settle_fresh(self, frame: Frame, variable: Variable, tree: Any) -> None:
         """A variable that has no value before the loop: carried out of it if it is made of arrays and numbers."""
         if not is_defined(tree):
@@ -220,7 +279,7 @@ class LoopRecorder:
             variable.start = Unusable(f"{variable.name} holds another object after each iteration of a loop",
                                       help="make it before the loop")  # fmt: skip
             return
-        ends = [[root for root in roots(leaf) if root.depth < frame.depth] for leaf in leaves]
+        ends = [outer_roots(leaf, frame.depth) for leaf in leaves]
         self.fresh.append(Fresh(variable, structure, known, ends))
 
     def _new_writes(self, frame: Frame) -> bool:
@@ -244,28 +303,29 @@ class LoopRecorder:
 
         Raises: CarryError where two variables end up as one array and one of them was written.
         """
-        owners: dict[int, list[tuple[Variable, int]]] = {}
         again = False
+        found: dict[Key, Any] = {}
         for variable, tree in zip(self.variables, after, strict=True):
             if not is_defined(tree):
                 continue
             for place, leaf in enumerate(flatten(tree)[0]):
-                for root in roots(leaf):
-                    owners.setdefault(id(root), []).append((variable, place))
-                    if variable.structure is None or variable.slots[place] is None or root.depth >= frame.depth:
-                        continue
-                    variable.ends[place] = [root]
-                    if not any(root is each for each in variable.bases[place]):
-                        variable.bases[place].append(root)
-                        again = True
-        self.links = [group for group in owners.values() if len(group) > 1]
-        for group in self.links:
-            held = [self.held[variable.name, place] for variable, place in group if (variable.name, place) in self.held]
+                found[variable.name, place] = leaf
+                if variable.structure is None or variable.slots[place] is None:
+                    continue
+                variable.ends[place] = outer_roots(leaf, frame.depth)
+                new = [root for root in variable.ends[place] if not any(root is each for each in variable.bases[place])]
+                variable.bases[place] += new
+                again |= bool(new)
+        pairs = related_leaves(found)
+        for pair in sorted(pairs):
+            held = [self.held[key] for key in pair if key in self.held]
             if len(held) > 1 and any(id(array) in frame.written for array in held):
-                names = " and ".join(dict.fromkeys(variable.name for variable, _ in group))
+                names = " and ".join(dict.fromkeys(name for name, _ in pair))
                 raise CarryError(f"{names} are one array at the end of an iteration of a loop that assigns into them",
                                  location=caller(), help="make a copy: y = x.copy()")  # fmt: skip
-        return again and bool(frame.written)
+        again |= not pairs <= self.first_pairs | self.last_pairs
+        self.last_pairs |= pairs
+        return again
 
     def initial(self) -> list[Value]:
         """What goes into the loop, in the order of `arguments`."""
@@ -287,7 +347,7 @@ class LoopRecorder:
             replace(array, value)
         for variable in self.variables:
             for place, slot in variable.carried():
-                bases = [*variable.ends[place], *(roots(variable.leaves[place]) if may_be_skipped else [])]
+                bases = [*variable.ends[place], *(own_roots(variable.leaves[place]) if may_be_skipped else [])]
                 made[variable.name, place] = wrapped(recorder, next(found), slot, bases)
         found = iter(values[carried + len(self.written) :])
         fresh_trees = {}
@@ -296,11 +356,16 @@ class LoopRecorder:
                       for slot, bases in zip(fresh.slots, fresh.ends, strict=True)]  # fmt: skip
             made |= {(fresh.variable.name, place): leaf for place, leaf in enumerate(leaves)}
             fresh_trees[fresh.variable.name] = unflatten(fresh.structure, leaves)
-        for group in self.links:
-            arrays = [made[variable.name, place] for variable, place in group if (variable.name, place) in made]
-            link([array for array in arrays if array.type.rank])
+        pairs = self.last_pairs | (self.first_pairs if may_be_skipped else set())
+        for one, two in sorted(pairs):
+            if one in made and two in made:
+                link(made[one], made[two])
+        set_apart(made, pairs)
         trees = []
         for variable in self.variables:
+            if variable.given_up is not None:
+                trees.append(Unusable(variable.given_up.message, variable.given_up.help, variable.given_up.location))
+                continue
             if variable.structure is None:
                 trees.append(fresh_trees.get(variable.name, variable.start))
                 continue
@@ -352,7 +417,7 @@ class ForLoop:
 
 def begin_for(
     recorder: Recorder, names: Sequence[str], trees: Sequence[Any], body: Body, *, counts: range | None = None,
-    limits: tuple[int, int] | None = None, fixed: Sequence[str] = (), numbers_stay: bool = False,
+    limits: tuple[int, int] | None = None, fixed: Sequence[str] = (), numbers_stay: bool = False, scratch: bool = False,
     outside: Outside = NOTHING, path: tuple[int, ...] = (),
 ) -> ForLoop:  # fmt: skip
     """Record the body of ``for counter in range(...): trees = body(counter, *trees)``.
@@ -366,7 +431,7 @@ def begin_for(
     elif limits is not None:
         recorder.bounds[counter] = limits
     loop = LoopRecorder(recorder, path or recorder.next_path(), names, trees, fixed=fixed, numbers_stay=numbers_stay,
-                        outside=outside)  # fmt: skip
+                        scratch=scratch, outside=outside)  # fmt: skip
     return ForLoop(loop, loop.record(body, counter), counts)
 
 
@@ -404,7 +469,7 @@ class WhileLoop:
 
 def begin_while(
     recorder: Recorder, names: Sequence[str], trees: Sequence[Any], condition: Callable[..., Value], body: Body, *,
-    fixed: Sequence[str] = (), numbers_stay: bool = False, may_be_skipped: bool = True,
+    fixed: Sequence[str] = (), numbers_stay: bool = False, may_be_skipped: bool = True, scratch: bool = False,
     outside: Outside = NOTHING, path: tuple[int, ...] = (),
 ) -> WhileLoop:  # fmt: skip
     """Record ``while condition(*trees): trees = body(*trees)``.
@@ -412,14 +477,14 @@ def begin_while(
     Raises: CarryError for variables that cannot be carried, TraceError for a condition that writes to arrays.
     """
     loop = LoopRecorder(recorder, path or recorder.next_path(), names, trees, fixed=fixed, numbers_stay=numbers_stay,
-                        outside=outside)  # fmt: skip
+                        scratch=scratch, outside=outside)  # fmt: skip
     region = loop.record(body)
     arguments = loop.arguments()
     known = len(arguments) - sum(len(fresh.slots) for fresh in loop.fresh)
     with recorder.inside(arguments, (*loop.path, 0), outside) as frame:
         held = loop.enter(arguments[:known])
         before = {id(write.target): write.target.state for write in frame.outer_writes()}
-        frame.region.yields = (condition(*held),)
+        frame.region.yields = (loop.run(lambda: condition(*held)),)
         for write in frame.outer_writes():
             target = write.target
             if id(target) not in before or not same_state(before[id(target)], target.state):

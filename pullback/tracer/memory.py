@@ -2,13 +2,13 @@
 
 As in NumPy, an array is an object whose elements change, and other objects may look at the same elements. IR values
 never change: a write gives the object that owns the elements another value, and a view looks that up when it is read.
-Where control flow makes it unknown which object a variable holds, a copy stands for it; it is an error, never a wrong
-number, to read one of them after the other was written.
+Where control flow makes it unknown which object a variable holds, a copy stands for it: see `sharing`; it is an error,
+never a wrong number, to read one of them after the other was written.
 """
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from pullback.errors import TraceError
 from pullback.ir.core import Builder, Region, Value
 from pullback.ir.ops.creation import Full
 from pullback.ir.types import ArrayType, type_of
-from pullback.location import UNKNOWN, Location, caller
+from pullback.location import caller
 from pullback.tracer.traced import Traced
 
 Array = np.ndarray[Any, Any]
@@ -138,58 +138,6 @@ def outside_array(value: Value) -> ReadOnly:
                     "held when it was traced", "make a copy of it in the function: x = x.copy()")  # fmt: skip
 
 
-@dataclass(eq=False)
-class Shared:
-    """A value of its own that may be the same array as others, depending on what ran."""
-
-    value: Value
-    bases: Sequence[tuple[Traced, Any]]
-    location: Location = field(default_factory=caller)
-
-    def type(self) -> ArrayType:
-        return self.value.type
-
-    def read(self, owner: Traced) -> Value:
-        for base, state in self.bases:
-            if not same_state(base.state, state):
-                raise TraceError(
-                    f"this {self.value.type} may be the same array as another one that has been changed since, "
-                    "depending on a branch or loop", location=caller(), help="keep a copy: y = x.copy()",
-                )  # fmt: skip
-        return self.value
-
-    def write(self, owner: Traced, value: Value) -> None:
-        for base, _ in self.bases:
-            lose(base, "another array, which may be the same one (depending on a branch or loop), has been changed")
-        replace(owner, value)
-
-    def known(self) -> Array | None:
-        return None
-
-
-@dataclass(eq=False)
-class Lost:
-    """Elements that nobody can tell any more."""
-
-    kind: ArrayType
-    reason: str
-    location: Location = UNKNOWN
-
-    def type(self) -> ArrayType:
-        return self.kind
-
-    def read(self, owner: Traced) -> Value:
-        where = f" ({self.location.file}:{self.location.line})" if self.location is not UNKNOWN else ""
-        raise TraceError(f"the elements of this {self.kind} are not known: {self.reason}{where}",
-                         location=caller(), help="work on copies: y = x.copy()")  # fmt: skip
-
-    def write(self, owner: Traced, value: Value) -> None:
-        replace(owner, value)
-
-    def known(self) -> Array | None:
-        return None
-
-
 def known_arrays(operands: Sequence[Any]) -> list[Any] | None:
     """Operands with traced arrays as NumPy's, if all of these are known and one is there."""
     found, some = [], False
@@ -219,20 +167,6 @@ def root_of(array: Traced) -> Traced:
     while isinstance(array.memory, View):
         array = array.memory.base
     return array
-
-
-def lose(array: Traced, reason: str) -> None:
-    """Forget the elements, because it depends on what ran whether they were changed.
-
-    Raises: TraceError for an argument or an array of the outside.
-    """
-    root = root_of(array)
-    if isinstance(root.memory, ReadOnly):
-        root.memory.refuse()
-    if not isinstance(root.memory, Lost):
-        kind = root.type
-        root.recorder.log(root)
-        root.state = (None, Lost(kind, reason, caller()))
 
 
 def owned(array: Traced) -> bool:

@@ -84,7 +84,7 @@ def set_attribute(value: Any, owner: Any, name: str, local: bool) -> None:
 
 def update(name: str, value: Any, other: Any, local: bool) -> Any:
     """What ``value += other`` binds the variable to."""
-    if not isinstance(value, Traced | int | float | str | tuple):
+    if not isinstance(value, Traced | int | float | str | tuple | np.generic):
         change(value, local, "the content")
     return IN_PLACE[name](value, other)
 

@@ -24,7 +24,8 @@ from pullback.ir.clone import copy_region
 from pullback.ir.core import Builder, Op, Operation, Region, Value
 from pullback.ir.ops.shape import Reshape
 from pullback.ir.types import ArrayType
-from pullback.tracer.deferred import Waiting, known
+from pullback.tracer.contents import known
+from pullback.tracer.unit import Several, Step, several
 
 Rule: TypeAlias = Callable[..., "Value | Sequence[Value]"]
 """Emits operations: takes the builder and the operands' values, gives the result or results."""
@@ -47,17 +48,6 @@ class _Draft(Builder):
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    """One operation: its operands by slot. An op with regions keeps the operation, and the slots its regions read."""
-
-    op: Op
-    operands: tuple[int, ...]
-    types: tuple[ArrayType, ...]
-    original: Operation | None = None
-    outer: tuple[tuple[Value, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Adjoint:
     """A recipe that takes the primal slots `reads` and then the cotangents that are there; it gives `found`: for each
     input asked for the number of its output, None where no gradient arrives. `masked` says which hold zeros on purpose.
@@ -71,14 +61,19 @@ class Adjoint:
 
 @dataclass(eq=False, slots=True)
 class Recipe:
-    """See the module. `outputs` are slots; `constants` are values from outside that every use shares."""
+    """See the module. `outputs` are slots; `constants` are values from outside that every use shares.
+
+    `whole` is the op that does all steps as one, where none has regions.
+    """
 
     input_types: tuple[ArrayType, ...]
     constants: tuple[Value, ...]
-    steps: list[_Step]
+    steps: tuple[Step, ...]
     outputs: tuple[int, ...]
     output_types: tuple[ArrayType, ...]
+    whole: Several | None
     adjoints: dict[Any, Adjoint] = field(default_factory=dict)
+    kept: dict[tuple[int, ...], frozenset[int]] = field(default_factory=dict)
 
     @staticmethod
     def of(operations: Sequence[Operation], inputs: Sequence[Value], outputs: Sequence[Value]) -> Recipe:
@@ -98,15 +93,15 @@ class Recipe:
             operands = tuple([number[operand] for operand in operation.operands])
             if operation.regions:
                 outer = tuple([(value, number[value]) for value in closed_over(operation.regions)])
-                steps.append(_Step(operation.op, operands, types, operation, outer))
+                steps.append(Step(operation.op, operands, types, operation, outer))
             else:
-                steps.append(_Step(operation.op, operands, types))
+                steps.append(Step(operation.op, operands, types))
             for result in operation.results:
                 number[result] = len(number)
-        return Recipe(
-            tuple([value.type for value in inputs]), tuple(constants), steps, tuple([number[value] for value in outputs]),
-            tuple([value.type for value in outputs]),
-        )  # fmt: skip
+        types = tuple([value.type for value in inputs])
+        whole = several(tuple(steps), (*types, *(value.type for value in constants)))
+        return Recipe(types, tuple(constants), tuple(steps), tuple([number[value] for value in outputs]),
+                      tuple([value.type for value in outputs]), whole)  # fmt: skip
 
     def follow(self, b: Builder, inputs: Sequence[Value]) -> list[Value]:
         """Put the operations down; gives the values of all slots."""
@@ -121,8 +116,6 @@ class Recipe:
             operation = Operation(step.op, operands, step.types, regions, location)
             insert(operation)
             slots += operation.results
-        if isinstance(b, Waiting):
-            b.let_go()
         return slots
 
     def flowing(self, places: Sequence[int]) -> set[int]:
@@ -146,6 +139,21 @@ class Recipe:
             found = self.adjoints[key] = self._derive(active, present, masked)
         return found
 
+    def saved_for(self, active: tuple[int, ...]) -> frozenset[int]:
+        """The slots that going back to the inputs `active` may read.
+
+        Raises: DerivativeError for an operation without a derivative.
+        """
+        found = self.kept.get(active)
+        if found is None:
+            count = len(self.outputs)
+            reads = set(self.adjoint(active, (True,) * count, (False,) * count).reads) if active else set()
+            if any(place >= len(self.input_types) and place not in self.outputs for place in reads):
+                # A gradient of the gradient goes through what lies between: that is computed from the inputs.
+                reads.update(range(len(self.input_types)))
+            found = self.kept[active] = frozenset(reads)
+        return found
+
     def _derive(self, active: tuple[int, ...], present: tuple[bool, ...], masked: tuple[bool, ...]) -> Adjoint:
         primal = _Draft()
         slots = self.follow(primal, [Value(kind) for kind in self.input_types])
@@ -161,7 +169,7 @@ class Recipe:
         except DerivativeError as error:
             raise DerivativeError(error.message, help=error.help) from None
         wanted = [gradient for gradient in gradients if gradient is not None]
-        operations = _behind(wanted, [*_constants(primal.operations), *draft.operations])
+        operations = behind(wanted, [*_constants(primal.operations), *draft.operations])
         needed = {value for operation in operations for value in operation_reads(operation)}
         needed.update(wanted)
         remade = {result for operation in operations for result in operation.results}
@@ -205,7 +213,7 @@ def _constants(operations: Sequence[Operation]) -> list[Operation]:
     return found
 
 
-def _behind(wanted: Sequence[Value], operations: Sequence[Operation]) -> list[Operation]:
+def behind(wanted: Sequence[Value], operations: Sequence[Operation]) -> list[Operation]:
     """Those of the operations, in order, that the wanted values are computed by."""
     needed = set(wanted)
     kept = []
@@ -248,17 +256,47 @@ def write_recipe(rule: Rule, types: Sequence[ArrayType]) -> Recipe:
 _PLAIN = (int, float, str, bool, type(None), DType, Op)
 
 
+class KeyedRule:
+    """A rule that says itself what tells it from others."""
+
+    __slots__ = ()
+
+    def key(self) -> Any:
+        """Equal for rules that emit the same; None where that cannot be told."""
+        raise NotImplementedError
+
+    def __call__(self, b: Builder, *values: Value) -> Value:
+        raise NotImplementedError
+
+
 def rule_key(rule: Any) -> Any:
     """What tells a rule from others: its code and the plain values it closes over; None where it closes over more."""
+    kind = type(rule)
+    if kind is FunctionType:
+        if rule.__kwdefaults__:
+            return None
+        closure, defaults = rule.__closure__, rule.__defaults__
+        if not closure and not defaults:
+            return rule.__code__
+        inner = rule_key((*[cell.cell_contents for cell in closure or ()], *(defaults or ())))
+        return None if inner is None else (rule.__code__, inner)
+    if kind is int or kind is bool:
+        return kind, rule
+    if kind is tuple:
+        parts: list[Any] = ["tuple"]
+        for each in rule:
+            part = "none" if each is None else rule_key(each)
+            if part is None:
+                return None
+            parts.append(part)
+        return tuple(parts)
+    if isinstance(rule, KeyedRule):
+        return rule.key()
     if isinstance(rule, _PLAIN):
-        return rule if not isinstance(rule, float | int) else (type(rule), repr(rule))
+        # Of text one more layer: it must not be taken for a mark; of numbers the text, which tells zeros apart.
+        return (str, rule) if isinstance(rule, str) else (kind, repr(rule)) if isinstance(rule, float | int) else rule
     if isinstance(rule, tuple):
-        parts = [("none",) if each is None else rule_key(each) for each in rule]
-        return None if None in parts else ("tuple", *parts)
+        return rule_key((kind, tuple(rule)))
     if isinstance(rule, partial):
         return rule_key((rule.func, *rule.args)) if not rule.keywords else None
-    if isinstance(rule, FunctionType):
-        cells = tuple([cell.cell_contents for cell in rule.__closure__ or ()])
-        inner = rule_key((*cells, *(rule.__defaults__ or ())))
-        return None if inner is None or rule.__kwdefaults__ else (rule.__code__, inner)
     return rule if isinstance(rule, type) else None

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pullback.config import settings
-from pullback.errors import TraceError
+from pullback.errors import EscapedError, TraceError
 from pullback.ir.core import Function, Region, RegionBuilder, Value, walk
 from pullback.ir.ops.creation import Full
 from pullback.ir.types import type_of
@@ -73,7 +73,8 @@ class Frame:
     """A region inside the function that is being recorded.
 
     `path` tells the loop apart from others (by order of recording, outermost first), `written` are the arrays that
-    were written in it, by identity; `values` is what arrays held at its end, where somebody asks for that later.
+    were written in it, by identity; `values` is what arrays held at its end, where somebody asks for that later, and
+    `unreadable` what stands for those of which that is not known.
     `outside` is what existed before and can be reached: see `effects`.
     """
 
@@ -83,6 +84,7 @@ class Frame:
     outside: Outside
     written: dict[int, Write] = field(default_factory=dict)
     values: dict[int, Value] = field(default_factory=dict)
+    unreadable: dict[int, Any] = field(default_factory=dict)
     loops: int = 0
 
     def outer_writes(self) -> list[Write]:
@@ -288,9 +290,9 @@ def recording(recorder: Recorder) -> Iterator[Recorder]:
         _current.reset(token)
 
 
-def escaped() -> TraceError:
+def escaped() -> EscapedError:
     """The error for a traced value that is used where its trace is not under way."""
-    return TraceError(
+    return EscapedError(
         "a traced value is used outside of the function that made it", location=caller(),
         help="return it from the function instead of storing it outside",
     )  # fmt: skip

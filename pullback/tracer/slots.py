@@ -13,9 +13,9 @@ from pullback.ir.core import Value
 from pullback.ir.ops.creation import Full
 from pullback.ir.types import ArrayType
 from pullback.tracer.leaf import LeafKind, leaf_of
-from pullback.tracer.memory import Shared, root_of
 from pullback.tracer.record import Recorder
 from pullback.tracer.semantics import elementwise as s
+from pullback.tracer.sharing import Shared
 from pullback.tracer.traced import Traced, array_of
 from pullback.tracer.undefined import Unusable
 
@@ -88,7 +88,7 @@ def as_value(recorder: Recorder, leaf: Any, slot: Slot) -> Value:
 
 def zeros(recorder: Recorder, slot: Slot) -> Value:
     """What stands for a variable that has no value yet, and that nobody reads."""
-    return recorder.value(Full(0.0 if slot.type.dtype.is_float else 0, slot.type.dtype, slot.type.dims))
+    return recorder.value(Full(slot.type.dtype.numpy.type().item(), slot.type.dtype, slot.type.dims))
 
 
 def wrapped(recorder: Recorder, value: Value, slot: Slot, bases: Sequence[Traced] = ()) -> Any:
@@ -98,22 +98,6 @@ def wrapped(recorder: Recorder, value: Value, slot: Slot, bases: Sequence[Traced
     if bases and slot.type.rank:
         made.state = (None, Shared(value, [(base, base.state) for base in bases]))
     return made
-
-
-def link(arrays: Sequence[Traced]) -> None:
-    """Arrays that are one and the same, each standing for itself: writing to one of them concerns the others."""
-    kept = []
-    for array in arrays:
-        shared = array.memory if isinstance(array.memory, Shared) else Shared(array.value, [])
-        array.state = (None, shared)
-        kept.append(shared)
-    for array, shared in zip(arrays, kept, strict=True):
-        shared.bases = [*shared.bases, *((other, other.state) for other in arrays if other is not array)]
-
-
-def roots(leaf: Any) -> list[Traced]:
-    """The array that owns a leaf's elements, if it is one that can be written."""
-    return [root_of(leaf)] if isinstance(leaf, Traced) and leaf.type.rank else []
 
 
 def is_same(left: Any, right: Any) -> bool:

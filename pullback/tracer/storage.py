@@ -8,6 +8,7 @@ the truth, reads take a copy and writes go through at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +20,8 @@ from pullback.ir.ops.logic import Select
 from pullback.ir.ops.reduction import Broadcast
 from pullback.ir.ops.shape import Assemble, Reshape, Slice, Transpose, window
 from pullback.ir.types import Shape
-from pullback.tracer.deferred import array_of, known
+from pullback.tracer.contents import known
+from pullback.tracer.deferred import array_of
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 ViewOp: TypeAlias = Reshape | Slice | Transpose | Broadcast
@@ -87,6 +89,7 @@ class Layout:
     offset: int = 0
 
     @staticmethod
+    @lru_cache(maxsize=1 << 10)
     def contiguous(shape: Shape) -> Layout:
         strides, step = [], 1
         for size in reversed(shape):

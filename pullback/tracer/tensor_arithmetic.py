@@ -17,7 +17,8 @@ from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
 from pullback.ir.ops.creation import Full
 from pullback.location import caller
-from pullback.tracer.deferred import known
+from pullback.tracer.contents import known
+from pullback.tracer.recipe import KeyedRule, rule_key
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.tensor_base import TensorBase, Unseen, check_writable, record, write_recorded
 
@@ -127,7 +128,7 @@ def common_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 def apply(name: str, rule: Callable[..., Value], operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> Any:
     """A rule of operands in one dtype and shape, recorded; with `gaps` numbers show as inputs of the step."""
-    return record(name, fitted(rule, dtype, broadcast(operands)), *as_values(operands, dtype, gaps))
+    return record(name, Fitted(rule, dtype, broadcast(operands)), *as_values(operands, dtype, gaps))
 
 
 def as_values(operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> list[Any]:
@@ -142,11 +143,25 @@ def as_values(operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> l
     return found
 
 
-def fitted(rule: Callable[..., Value], dtype: DType, shape: tuple[int, ...]) -> Callable[..., Value]:
+class Fitted(KeyedRule):
     """A rule of operands that are brought to one dtype and shape first."""
-    return lambda b, *values: rule(b, *[fit(b, value, dtype, shape) for value in values])
+
+    __slots__ = ("dtype", "rule", "shape")
+
+    def __init__(self, rule: Callable[..., Value], dtype: DType, shape: tuple[int, ...]) -> None:
+        self.rule = rule
+        self.dtype = dtype
+        self.shape = shape
+
+    def key(self) -> Any:
+        inner = rule_key(self.rule)
+        return None if inner is None else (Fitted, inner, self.dtype, self.shape)
+
+    def __call__(self, b: Builder, *values: Value) -> Value:
+        return self.rule(b, *[fit(b, value, self.dtype, self.shape) for value in values])
 
 
+@lru_cache(maxsize=1 << 8)
 def emit(op: Op) -> Callable[..., Value]:
     return lambda b, *values: b.value(op, *values)
 
@@ -479,7 +494,7 @@ def written(name: str, rule: Callable[..., Value], target: Any, *others: Any) ->
     if category(dtype) > category(target.dtype_):
         raise AutogradError(f"result type {_WORDS[dtype.name]} can't be cast to the desired output type "
                             f"{_WORDS[target.dtype_.name]}", location=caller())  # fmt: skip
-    rule = fitted(rule, dtype, broadcast(operands))
+    rule = Fitted(rule, dtype, broadcast(operands))
     return write_recorded(target, name, rule, *as_values(operands[1:], dtype))
 
 

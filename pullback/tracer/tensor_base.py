@@ -17,7 +17,8 @@ from pullback.ir.ops.arithmetic import Add, Cast
 from pullback.ir.types import Shape
 from pullback.location import caller
 from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, Written, named
-from pullback.tracer.deferred import Waiting, array_of, known, settle
+from pullback.tracer.contents import known
+from pullback.tracer.deferred import Waiting, array_of, settle
 from pullback.tracer.grad_mode import is_grad_enabled
 from pullback.tracer.recipe import Recipe, Rule, recipe_for, write_recipe
 from pullback.tracer.storage import Layout, Storage, Version, ViewOp, view_array, view_value, written
@@ -225,7 +226,7 @@ def recorded_node(name: str, base: TensorBase, chain: tuple[ViewOp, ...]) -> Nod
     """The step that takes a chain of views of a base."""
     value = base.value
     recipe = view_recipe(chain, value)
-    step: Recorded = named(name, Recorded)([base.edge()], recipe, recipe.follow(Waiting(), [value]), {}, caller())
+    step: Recorded = named(name, Recorded)([base.edge()], recipe, Waiting().put(recipe, [value]), {}, caller())
     return step
 
 
@@ -258,7 +259,7 @@ def record_many(name: str, rule: Rule, *operands: Operand, template: TensorBase 
     b = Waiting()
     values = values_of(operands)
     recipe = recipe_for(rule, values)
-    slots = recipe.follow(b, values)
+    slots = b.put(recipe, values)
     made = [kind.of_value(slots[place]) for place in recipe.outputs]
     if not (is_grad_enabled() and any(each.needs_grad for each in tensors) and any(each.dtype_.is_float for each in made)):
         return made
@@ -332,7 +333,7 @@ def take_view(tensor: T, name: str, *ops: ViewOp, strides: tuple[int, ...] | Non
     if tensor.needs_grad:
         operand = tensor.value
         recipe = view_recipe(ops, operand)
-        slots = recipe.follow(Waiting(), [operand])
+        slots = Waiting().put(recipe, [operand])
         view._grad_fn = named(name, Recorded)([tensor.edge()], recipe, slots, {}, caller())
         view._requires_grad = True
         view._view_of = (base.node, base._output_nr, base._counter.count)
@@ -398,7 +399,7 @@ def write_recorded(target: T, name: str, rule: Rule, *operands: Operand) -> T:
             f"output with shape {list(target.sizes)} doesn't match the broadcast shape {list(kind.shape)}", location=caller()
         )
     if not (is_grad_enabled() and (target.needs_grad or any(each.needs_grad for each in tensors))):
-        result = recipe.follow(b, values)[recipe.outputs[0]]
+        result = b.put(recipe, values)[recipe.outputs[0]]
         target.overwrite(result if kind.dtype == target.dtype_ else b.value(Cast(target.dtype_), result))
         return target
     edges, places, versions = connected((target, *operands))
@@ -408,7 +409,7 @@ def write_recorded(target: T, name: str, rule: Rule, *operands: Operand) -> T:
     if target._base is not None:
         _write_view(target, recipe, values[1:], edges[1:], versions, places, count)
         return target
-    slots = recipe.follow(b, values)
+    slots = b.put(recipe, values)
     node = named(name, Recorded)(edges, recipe, slots, versions, b.location, places, count)
     target.overwrite(slots[recipe.outputs[0]])
     target._grad_fn, target._output_nr, target._requires_grad = node, 0, True
@@ -434,7 +435,7 @@ def _write_view(
     values = [base.value, *others]
     whole = write_recipe(rule, [value.type for value in values])
     b = Waiting()
-    slots = whole.follow(b, values)
+    slots = b.put(whole, values)
     base_edge = base.edge()
     view._storage.write(slots[whole.outputs[0]])
     view._counter.count += 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.ir.clone import inline
 from pullback.ir.core import Builder, Value
-from pullback.tracer.deferred import known
+from pullback.tracer.contents import known
 from pullback.tracer.leaf import Leaf, LeafKind, leaf_of
 from pullback.tracer.tensor_base import TensorBase, record_many
 from pullback.tracer.trace import Trace, trace

@@ -14,6 +14,7 @@ from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
 from pullback.ir.ops import reduction as r
 from pullback.location import caller
+from pullback.tracer.contents import known
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
 from pullback.tracer.tensor_arithmetic import apply, as_float, mul, rectified, result_dtype, sigmoid, tanh, written
@@ -142,16 +143,23 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
     classes = input.sizes[1 if len(input.sizes) > 1 else 0]
     chosen = np.array(target.array())
     kept = chosen != ignore_index
-    outside = chosen[kept & ((chosen < 0) | (chosen >= classes))]
-    if outside.size:
-        raise AutogradError(f"Target {int(outside.flat[0])} is out of bounds.", location=caller(),
+    every = bool(kept.all())
+    outside = (chosen < 0) | (chosen >= classes) if every else kept & ((chosen < 0) | (chosen >= classes))
+    if outside.any():
+        raise AutogradError(f"Target {int(chosen[outside].flat[0])} is out of bounds.", location=caller(),
                             help=f"classes go from 0 to {classes - 1}")  # fmt: skip
     if len(input.sizes) > 1 and input.sizes[0] != (target.sizes or (1,))[0]:
         raise AutogradError(f"Expected input batch_size ({input.sizes[0]}) to match target batch_size "
                             f"({(target.sizes or (1,))[0]}).", location=caller())  # fmt: skip
-    scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
-    one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
-    factors = input.of_array(np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy)))
+    if every and weight is None and chosen.ndim == 1 and len(input.sizes) == 2:
+        # What the lines below come to for rows of classes.
+        signed = np.full((len(chosen), classes), -0.0, input.dtype_.numpy)
+        signed[np.arange(len(chosen)), chosen] = -1
+    else:
+        scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
+        one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
+        signed = np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy))
+    factors = known(signed)
     axis = 1 if len(input.sizes) > 1 else 0
 
     def rule(b: Builder, x: Value, picked: Value) -> Value:
@@ -165,7 +173,7 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
         return reduced(b, each, reduction)
 
     name = "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0"
-    return record(name, rule, input, Unseen(factors.value))
+    return record(name, rule, input, Unseen(factors))
 
 
 def _one_hot(chosen: Any, classes: int, dtype: Any) -> Any:
@@ -239,9 +247,10 @@ def elu(input: Any, alpha: float = 1.0, inplace: bool = False, *, scale: float =
     """x above 0, alpha * (exp(x) - 1) below."""
 
     def rule(b: Builder, x: Value) -> Value:
-        positive = s.apply(b, l.Greater(), x, 0.0)
-        below = s.mul(b, b.value(e.Expm1(), s.where(b, positive, 0.0, x)), alpha)
-        result = s.where(b, positive, x, below)
+        # As in PyTorch, NaN is not below 0: its gradient passes.
+        negative = s.apply(b, l.LessEqual(), x, 0.0)
+        below = s.mul(b, b.value(e.Expm1(), s.where(b, negative, x, 0.0)), alpha)
+        result = s.where(b, negative, below, x)
         return result if scale == 1 else s.mul(b, result, scale)
 
     return _activated("EluBackward0", rule, input, inplace, "EluBackward1")
@@ -295,8 +304,11 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     """Between two bounds; unlike that of clamp, the derivative at a bound is 0."""
 
     def rule(b: Builder, x: Value) -> Value:
-        below, above = s.apply(b, l.LessEqual(), x, min_val), s.apply(b, l.GreaterEqual(), x, max_val)
-        return s.cast(b, s.where(b, below, min_val, s.where(b, above, max_val, x)), x.type.dtype)
+        # At a bound the value is x itself (of zeros, that with the sign of x), which has no derivative there.
+        low, high = s.apply(b, l.Less(), x, min_val), s.apply(b, l.Greater(), x, max_val)
+        value = s.cast(b, s.where(b, low, min_val, s.where(b, high, max_val, x)), x.type.dtype)
+        outside = [s.apply(b, l.LessEqual(), x, min_val), s.apply(b, l.GreaterEqual(), x, max_val)]
+        return s.where(b, b.value(l.LogicalOr(), *outside), b.value(e.StopGradient(), value), x)
 
     return _activated("HardtanhBackward0", rule, input, inplace)
 

@@ -40,8 +40,8 @@ def axes_of(input: Any, dim: Any, axis: Any = None) -> Axes | None:
     return tuple(sorted(found)) if rank else ()
 
 
-def _every(input: Any, axes: Axes | None) -> Axes:
-    return tuple(range(len(input.sizes))) if axes is None else axes
+def _every(rank: int, axes: Axes | None) -> Axes:
+    return tuple(range(rank)) if axes is None else axes
 
 
 def _numbered(name: str, axes: Axes | None) -> str:
@@ -54,7 +54,7 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     """The sum; of integers and bools in int64."""
     axes = axes_of(input, dim, axis)
     kind = dtype_of(dtype) or (input.dtype_ if input.dtype_.is_float else dtypes.i64)
-    rule = lambda b, x: sr.total(b, x, _every(input, axes), keepdim or keepdims, kind)  # noqa: E731
+    rule = lambda b, x: sr.total(b, x, _every(x.type.rank, axes), keepdim or keepdims, kind)  # noqa: E731
     return record(_numbered("Sum", axes), rule, input)
 
 
@@ -73,7 +73,7 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
             "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: "
             f"{'Bool' if kind.is_bool else 'Long' if kind.name == 'i64' else kind.short_name.title()}", location=caller(),
         )  # fmt: skip
-    rule = lambda b, x: sr.mean(b, x, _every(input, axes), keepdim or keepdims, kind)  # noqa: E731
+    rule = lambda b, x: sr.mean(b, x, _every(x.type.rank, axes), keepdim or keepdims, kind)  # noqa: E731
     return record(_numbered("Mean", axes), rule, input)
 
 
@@ -81,7 +81,7 @@ def prod_of(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     """The product; of integers and bools in int64."""
     axes = axes_of(input, dim, axis)
     kind = dtype_of(dtype) or (input.dtype_ if input.dtype_.is_float else dtypes.i64)
-    return record(_numbered("Prod", axes), lambda b, x: sr.product(b, x, _every(input, axes), keepdim, kind), input)
+    return record(_numbered("Prod", axes), lambda b, x: sr.product(b, x, _every(x.type.rank, axes), keepdim, kind), input)
 
 
 def _spread(name: str, function: Callable[..., Value]) -> Callable[..., Any]:
@@ -91,7 +91,7 @@ def _spread(name: str, function: Callable[..., Value]) -> Callable[..., Any]:
             dim, unbiased = None, dim
         freedom = 1 if correction is None and unbiased is not False else correction or 0
         axes = axes_of(input, dim, axis)
-        return record(f"{name}Backward0", lambda b, x: function(b, x, _every(input, axes), keepdim, freedom), input)
+        return record(f"{name}Backward0", lambda b, x: function(b, x, _every(x.type.rank, axes), keepdim, freedom), input)
 
     return spread
 
@@ -159,7 +159,7 @@ def _a_extreme(largest: bool) -> Callable[..., Any]:
 
     def extreme(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
         axes = axes_of(input, dim)
-        return record(f"{name}Backward0", lambda b, x: sr.extreme(b, largest, x, _every(input, axes), keepdim), input)
+        return record(f"{name}Backward0", lambda b, x: sr.extreme(b, largest, x, _every(x.type.rank, axes), keepdim), input)
 
     return extreme
 
@@ -182,7 +182,7 @@ argmax, argmin = _arg(True), _arg(False)
 def _truth(function: Callable[..., Value]) -> Callable[..., Any]:
     def reduced(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
         axes = axes_of(input, dim, axis)
-        return record("", lambda b, x: function(b, x, _every(input, axes), keepdim), input)
+        return record("", lambda b, x: function(b, x, _every(x.type.rank, axes), keepdim), input)
 
     return reduced
 
@@ -192,7 +192,7 @@ all, any = _truth(sr.all_of), _truth(sr.any_of)
 
 def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Any:
     """The p-norm of all elements, or along `dim`."""
-    axes = _every(input, axes_of(input, dim))
+    axes = _every(len(input.sizes), axes_of(input, dim))
     order = 2.0 if p in ("fro", None) else float(p)
     if not input.dtype_.is_float:
         raise AutogradError(
@@ -222,7 +222,7 @@ def _vector_norm(b: Builder, x: Value, order: float, axes: Axes, keepdim: bool) 
 
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """log(sum(exp(input))) without overflow."""
-    axes = _every(input, axes_of(input, dim))
+    axes = _every(len(input.sizes), axes_of(input, dim))
     return record(
         "LogsumexpBackward0", lambda b, x: sr.logsumexp(b, s.cast(b, x, as_float(x.type.dtype)), axes, keepdim), input
     )
@@ -273,7 +273,7 @@ cumsum, cumprod = _running("CumsumBackward0", a.Add()), _running("CumprodBackwar
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:
     """How many elements are not 0."""
-    axes = _every(input, axes_of(input, dim))
+    axes = _every(len(input.sizes), axes_of(input, dim))
     return record("", lambda b, x: sr.total(b, s.truth(b, x), axes), input)
 
 

@@ -42,6 +42,12 @@ class Trace:
         return self.function.result_types[: self.output.leaves]
 
 
+def name_of(fun: Callable[..., Any]) -> str:
+    """A function's name as the IR may print it."""
+    name = getattr(fun, "__name__", type(fun).__name__)
+    return "".join(letter if letter.isalnum() or letter == "_" else "_" for letter in name)
+
+
 def leaf_names(parameters: Sequence[str], structure: Structure) -> list[str]:
     """A name for each leaf of the positional arguments, from those of the parameters: ``w``, or ``w0``, ``w1``, …"""
     names: list[str] = []

@@ -67,15 +67,41 @@ def _unflatten(structure: Structure, leaves: Iterator[Any]) -> Any:
     if issubclass(kind, dict):
         plain = dict(zip(structure.keys, children, strict=True))
         return plain if kind is dict else kind(plain)
-    return _remade(kind, dict(zip(structure.keys, children, strict=True)))
+    return remade(kind, dict(zip(structure.keys, children, strict=True)))
 
 
-def _remade(kind: type, fields: dict[str, Any]) -> Any:
+def remade(kind: type, fields: dict[str, Any]) -> Any:
     """A dataclass instance with these fields, whatever its __init__ takes."""
     instance: Any = object.__new__(kind)
     for name, value in fields.items():
         object.__setattr__(instance, name, value)
     return instance
+
+
+def leaves_like(structure: Structure, tree: Any) -> list[Any] | None:
+    """The leaves of a tree that nests as `structure` says, None for each leaf below a None; None if it does not nest so.
+
+    Tuples and lists may stand for each other.
+    """
+    if tree is None:
+        return [None] * structure.leaves
+    if structure.type is None:
+        return [tree]
+    if isinstance(tree, dict):
+        children = [tree[key] for key in structure.keys if key in tree]
+    elif dataclasses.is_dataclass(tree):
+        children = [getattr(tree, name) for name in structure.keys if hasattr(tree, name)]
+    else:
+        children = list(tree) if isinstance(tree, tuple | list) else []
+    if len(children) != len(structure.children):
+        return None
+    found: list[Any] = []
+    for child, each in zip(structure.children, children, strict=True):
+        inner = leaves_like(child, each)
+        if inner is None:
+            return None
+        found += inner
+    return found
 
 
 def map_leaves(function: Callable[..., Any], tree: Any) -> Any:

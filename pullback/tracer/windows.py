@@ -18,6 +18,7 @@ from pullback.ir.ops.shape import Assemble, Slice
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
 from pullback.ir.types import ArrayType, Shape
 from pullback.location import caller
+from pullback.tracer.creation import array, has_traced
 from pullback.tracer.record import Recorder
 from pullback.tracer.semantics.affine import affine, bounds, constant
 from pullback.tracer.semantics.elementwise import cast
@@ -193,14 +194,16 @@ def place_of(recorder: Recorder, kind: ArrayType, index: Any) -> Place | None:
 
 
 def plain(index: Any) -> Any:
-    """The index with known traced arrays as arrays, known scalars as numbers, lists as arrays."""
+    """The index with known traced arrays as arrays, known scalars as numbers, lists as arrays, also lists of traced ones."""
     if isinstance(index, tuple):
         return tuple(plain(part) for part in index)
     if isinstance(index, slice):
         return slice(*[plain(each) for each in (index.start, index.stop, index.step)])
     if isinstance(index, Traced) and (known := index.known) is not None:
         return known if known.ndim else known[()]
-    if isinstance(index, list) and not any(isinstance(each, Traced) for each in index):
+    if isinstance(index, list):
+        if has_traced(index):
+            return array(index)
         return np.asarray(index) if index else np.zeros(0, np.int64)
     return index
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pullback.codegen.llvm_text import FunctionText
-from pullback.codegen.lower import contraction, movement, selection, sorting
+from pullback.codegen.lower import contraction, linear_system, movement, selection, sorting
 from pullback.ir.core import Op, Operation
 from pullback.ir.ops.contraction import Gather, Matmul, ScatterAdd
+from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.reduction import ArgMax, ArgMin
 from pullback.ir.ops.shape import Assemble, Concatenate
 from pullback.ir.ops.sorting import ArgSort
@@ -21,6 +22,7 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
     ArgMax: selection.arg_extreme,
     ArgMin: selection.arg_extreme,
     ArgSort: sorting.arg_sort,
+    Solve: linear_system.solve,
     Assemble: movement.assemble,
     Concatenate: movement.concatenate,
 }
@@ -28,8 +30,12 @@ LOWERINGS: Mapping[type[Op], Lowering] = {
 
 
 def failures_of(operation: Operation) -> int:
-    """In how many ways an operation can fail at run time: one per axis that is indexed and checked, or for memory."""
+    """In how many ways an operation can fail at run time: one per axis that is indexed and checked, or for memory.
+
+    A solve has two: a singular matrix, and no memory."""
     match operation.op:
         case Gather() | ScatterAdd() | ArgSort():
             return 1
+        case Solve():
+            return 2
     return 0

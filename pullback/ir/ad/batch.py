@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from pullback.dtypes import i64
+from pullback.ir.ad.custom_batch import batched_custom_call
 from pullback.ir.analysis.uses import operation_reads
 from pullback.ir.clone import copy_operation, inline
 from pullback.ir.core import Builder, Function, Operation, Region, RegionBuilder, Value
 from pullback.ir.ops.base import alike
 from pullback.ir.ops.control import Call, Control, For, If, Replay
 from pullback.ir.ops.creation import Full
+from pullback.ir.ops.custom import CustomCall
 from pullback.ir.ops.shape import Reshape
 from pullback.ir.ops.window import DynamicSlice, DynamicUpdate
 from pullback.ir.types import ArrayType, TapeType
@@ -103,6 +105,9 @@ class _Batch:
     def control(self, b: Builder, operation: Operation, operands: tuple[Value, ...]) -> tuple[Value, ...] | None:
         """Branches and loops that take the same way for all cases; None for others."""
         match operation.op:
+            case CustomCall():
+                flags = tuple([value in self.many for value in operands])
+                return batched_custom_call(b, operation, operands, flags, self.size, batch)
             case Call():
                 regions = [self.region(operation.regions[0], operands)]
                 leading: tuple[Value, ...] = ()
@@ -113,12 +118,12 @@ class _Batch:
                 return self.repeat(b, operation, operands, 3, [ArrayType(i64, ())], [False])
             case Replay(tapes):
                 records: list[ArrayType] = []
-                flags: list[bool] = []
+                written: list[bool] = []
                 for tape in operands[:tapes]:
                     assert isinstance(tape.type, TapeType)
                     records += tape.type.record
-                    flags += [tape in self.many] * len(tape.type.record)
-                return self.repeat(b, operation, operands, tapes, records, flags)
+                    written += [tape in self.many] * len(tape.type.record)
+                return self.repeat(b, operation, operands, tapes, records, written)
             case _:
                 return None
         for region in regions:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from math import prod
 
 from pullback.dtypes import i64
-from pullback.ir.core import Builder, Operation, Region, RegionBuilder, Value
+from pullback.ir.core import Array, Builder, Operation, Region, RegionBuilder, Value
 from pullback.ir.ops.arithmetic import Add, Mul, ZeroMul
 from pullback.ir.ops.base import Linear
 from pullback.ir.ops.contraction import ScatterAdd
@@ -14,7 +14,7 @@ from pullback.ir.ops.creation import Full
 from pullback.ir.ops.logic import Masked
 from pullback.ir.ops.shape import Assemble, Reshape
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice
-from pullback.ir.types import ArrayType
+from pullback.ir.types import ArrayType, type_of
 
 
 class DerivativeBuilder(Builder):
@@ -26,6 +26,7 @@ class DerivativeBuilder(Builder):
 
     def __init__(self, target: Builder) -> None:
         self.target = target
+        self.outermost = target
         self.repeated = False
         self._masked: set[Value] = set()
 
@@ -34,6 +35,7 @@ class DerivativeBuilder(Builder):
         inner = DerivativeBuilder(RegionBuilder(region))
         inner.repeated = repeated or self.repeated
         inner.location = self.location
+        inner.outermost = self.outermost
         inner._masked = self._masked
         return inner
 
@@ -43,6 +45,9 @@ class DerivativeBuilder(Builder):
             places = operation.op.linear_operands(len(operation.operands))
             if all(operation.operands[place] in self._masked for place in places):
                 self._masked.update(operation.results)
+
+    def capture(self, array: Array) -> Value:
+        return self.outermost.capture(array)
 
     def masked(self, value: Value) -> Value:
         self._masked.add(value)
@@ -146,6 +151,25 @@ class DerivativeBuilder(Builder):
 def _few(operation: Operation) -> bool:
     """Whether a scatter_add changes less than a quarter of its rows."""
     return 4 * operation.operands[0].type.size < operation.result.type.shape[0]
+
+
+class WholeBuilder(RegionBuilder):
+    """Appends to the region of a function that is being derived; `captured` are arrays that it reads besides."""
+
+    def __init__(self, region: Region) -> None:
+        super().__init__(region)
+        self.captured: dict[int, tuple[Array, Value]] = {}
+
+    def capture(self, array: Array) -> Value:
+        known = self.captured.get(id(array))
+        if known is None:
+            known = self.captured[id(array)] = array, Value(type_of(array), name=f"r{len(self.captured)}")
+        return known[1]
+
+    def complete(self, captured: Sequence[Array | None]) -> list[Array | None]:
+        """Give the region arguments for what was captured, after those for the arrays `captured` before; gives all."""
+        self.region.arguments += [value for _, value in self.captured.values()]
+        return [*captured, *(array for array, _ in self.captured.values())]
 
 
 def is_window(part: Value) -> bool:

@@ -3,11 +3,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pullback.config import settings
 from pullback.errors import DerivativeError
-from pullback.ir.ad.build import DerivativeBuilder, zeros
+from pullback.ir.ad.build import DerivativeBuilder, WholeBuilder, zeros
+from pullback.ir.ad.custom import push_custom
 from pullback.ir.ad.regions_forward import push_control
-from pullback.ir.clone import copy_region
-from pullback.ir.core import Builder, Function, Operation, RegionBuilder, Value
+from pullback.ir.clone import copy_function
+from pullback.ir.core import Builder, Function, Operation, Value
+from pullback.ir.ops.custom import CustomCall
+from pullback.ir.passes.reroll import reroll
 from pullback.location import UNKNOWN
 
 
@@ -39,7 +43,11 @@ def _push(d: DerivativeBuilder, operation: Operation, tangents: dict[Value, Valu
     dots = tuple([tangents.get(operand) for operand in operation.operands])
     if all(dot is None for dot in dots):
         return
-    results = operation.op.jvp(d, operation.operands, operation.results, dots)
+    results: Sequence[Value | None]
+    if isinstance(operation.op, CustomCall):
+        results = push_custom(d, operation, dots)
+    else:
+        results = operation.op.jvp(d, operation.operands, operation.results, dots)
     masked = all(dot is None or d.is_masked(dot) for dot in dots)
     for result, dot in zip(operation.results, results, strict=True):
         if dot is not None:
@@ -51,10 +59,13 @@ def pushforward(function: Function, active: Sequence[int], *, keep_values: bool 
 
     Its results are `function`'s (if `keep_values`) and then a tangent for each float result.
     """
-    region = copy_region(function.body, {})
+    primal_function = copy_function(function)
+    if settings().opt:
+        reroll(primal_function)
+    region, captured = primal_function.body, primal_function.captured
     operations, region.operations = region.operations, []
-    b = RegionBuilder(region)
-    place = len(region.arguments) - len(function.captured)
+    b = WholeBuilder(region)
+    place = len(region.arguments) - len(captured)
     parameters = region.arguments[:place]
     inputs = [Value(parameters[index].type, name=f"dot{index}") for index in active]
     region.arguments[place:place] = inputs
@@ -67,4 +78,4 @@ def pushforward(function: Function, active: Sequence[int], *, keep_values: bool 
         if output.type.dtype.is_float
     ]
     region.yields = (*(outputs if keep_values else ()), *complete)
-    return Function(f"{function.name}_jvp", region, function.captured)
+    return Function(f"{function.name}_jvp", region, b.complete(captured))

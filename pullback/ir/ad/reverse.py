@@ -4,14 +4,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pullback.errors import DerivativeError
-from pullback.ir.ad.build import DerivativeBuilder, ones, zeros
+from pullback.ir.ad.build import DerivativeBuilder, WholeBuilder, ones, zeros
 from pullback.ir.ad.cotangents import Cotangents
+from pullback.ir.ad.custom import pull_custom
 from pullback.ir.ad.regions import pull_control
 from pullback.ir.analysis.activity import active_values
 from pullback.ir.analysis.uses import operation_reads
 from pullback.ir.clone import copy_function
-from pullback.ir.core import Builder, Function, Operation, RegionBuilder, Value
-from pullback.ir.passes.pipeline import simplify
+from pullback.ir.core import Builder, Function, Operation, Value
+from pullback.ir.ops.custom import CustomCall
+from pullback.ir.passes.pipeline import prepare
 from pullback.location import UNKNOWN
 
 
@@ -63,7 +65,11 @@ def _pull(
     d: DerivativeBuilder, operation: Operation, complete: list[Value | None], bars: Cotangents, active: set[Value]
 ) -> None:
     """Add the contributions of one operation, by its op's rule."""
-    parts = operation.op.pullback(d, operation.operands, operation.results, tuple(complete))
+    parts: Sequence[Value | None]
+    if isinstance(operation.op, CustomCall):
+        parts = pull_custom(d, operation, complete, active, pull_back)
+    else:
+        parts = operation.op.pullback(d, operation.operands, operation.results, tuple(complete))
     masked = all(bar is None or d.is_masked(bar) for bar in complete)
     for operand, part in zip(operation.operands, parts, strict=True):
         if part is not None and operand in active:
@@ -82,11 +88,9 @@ def adjoint(
     Raises: DerivativeError with the user's line for an operation without a derivative.
     """
     primal_function = function if extend else copy_function(function)
-    if any(operation.regions for operation in function.body.operations):
-        # What is the same in all iterations, or is not needed at all, must not be saved in each.
-        simplify(primal_function)
+    prepare(primal_function)
     region, captured = primal_function.body, primal_function.captured
-    b = RegionBuilder(region)
+    b = WholeBuilder(region)
     outputs = list(region.yields)
     primal = list(region.operations)
     cotangents: list[Value | None] = [None] * len(outputs)
@@ -106,4 +110,4 @@ def adjoint(
     bars = pull_back(b, primal, outputs, cotangents, inputs)
     complete = [zeros(b, value.type) if bar is None else bar for bar, value in zip(bars, inputs, strict=True)]
     region.yields = (*(outputs if keep_values else ()), *complete)
-    return Function(f"{function.name}_adjoint", region, captured)
+    return Function(f"{function.name}_adjoint", region, b.complete(captured))

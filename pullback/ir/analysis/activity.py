@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pullback.ir.core import Operation, Value
 from pullback.ir.loop_parts import take_apart
 from pullback.ir.ops.control import If, Loop
+from pullback.ir.ops.elementary import StopGradient
 from pullback.ir.types import ArrayType, TapeType
 
 
@@ -34,7 +35,7 @@ def _spread(operations: Iterable[Operation], active: set[Value]) -> None:
                 _mark(operands, region.arguments, active)
                 _spread(region.operations, active)
                 _mark(region.yields, operation.results, active)
-        elif any(operand in active for operand in operation.operands):
+        elif not isinstance(operation.op, StopGradient) and any(operand in active for operand in operation.operands):
             active.update(result for result in operation.results if carries_derivative(result.type))
 
 

@@ -54,3 +54,15 @@ def substitute(region: Region, replaced: Mapping[Value, Value]) -> None:
         for operation in current.operations:
             operation.operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
             pending.extend(operation.regions)
+
+
+def last_uses(region: Region) -> list[list[Value]]:
+    """Per operation, the region's own values that nothing reads after it. What a region inside reads counts too."""
+    own = set(own_values(region))
+    own.difference_update(region.yields)
+    dead: list[list[Value]] = []
+    for operation in reversed(region.operations):
+        freed = [value for value in dict.fromkeys([*operation_reads(operation), *operation.results]) if value in own]
+        own.difference_update(freed)
+        dead.append(freed)
+    return dead[::-1]

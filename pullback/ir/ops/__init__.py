@@ -6,7 +6,10 @@ from pullback.ir.ops import (
     contraction,
     control,
     creation,
+    custom,
     elementary,
+    host,
+    linear_system,
     logic,
     reduction,
     shape,
@@ -15,6 +18,6 @@ from pullback.ir.ops import (
 )
 
 __all__ = [
-    "arithmetic", "check", "composed", "contraction", "control", "creation", "elementary", "logic", "reduction", "shape",
-    "sorting", "window",
+    "arithmetic", "check", "composed", "contraction", "control", "creation", "custom", "elementary", "host", "linear_system",
+    "logic", "reduction", "shape", "sorting", "window",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from pullback.dtypes import DType, f32, f64
 from pullback.errors import DerivativeError, DTypeError, ShapeError
 from pullback.ir.core import Array, Builder, Op, Region, Sample, Value
 from pullback.ir.ops.scalar import Scalar, ScalarBuilder
+from pullback.ir.reads import SAME, Dependence, Known, moved
 from pullback.ir.registry import find
 from pullback.ir.types import ArrayType
 
@@ -107,6 +108,9 @@ class Flat(Op):
     ) -> tuple[Value | None, ...]:
         return (None,) * len(operands)
 
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        return (None,) * len(types)
+
 
 class Elementwise(Op):
     """Results have the operands' shape; all operands share one shape and (unless a subclass says else) one dtype."""
@@ -125,7 +129,8 @@ class Elementwise(Op):
             if other.dims != first.dims:
                 raise ShapeError(f"{self.name}: shapes differ: {', '.join(map(str, types))}")
         self.check_dtypes(types)
-        return (ArrayType(self.result_dtype(types), first.dims),)
+        dtype = self.result_dtype(types)
+        return (first if dtype is first.dtype else ArrayType(dtype, first.dims),)
 
     def check_dtypes(self, types: tuple[ArrayType, ...]) -> None:
         """Raises: DTypeError if the operands' dtypes are not taken."""
@@ -185,6 +190,9 @@ class Elementwise(Op):
     ) -> tuple[Value, ...] | None:
         return (b.value(self, *alike(b, operands, batched, size)),)
 
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        return tuple([SAME if kind.dtype.is_float else None for kind in types])
+
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         domains = cls.domains if len(cls.domains) == cls.arity else cls.domains * cls.arity
@@ -230,6 +238,13 @@ class Linear(Op):
         result = b.value(self, *inputs)
         filled = self.fills or any(tangents[index] is None for index in linear)
         return (b.masked(result) if filled else result,)
+
+
+class Movement(Linear):
+    """Every element of the result is an element of an operand, or 0, whatever the operands hold."""
+
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        return moved(self.evaluate, types)
 
 
 def alike(b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int) -> list[Value]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from pullback.ir.ops.base import Linear, Term, alike, arrays
 from pullback.ir.ops.logic import Masked
 from pullback.ir.ops.reduction import Broadcast, ReduceAny
 from pullback.ir.ops.shape import Reshape, Transpose
+from pullback.ir.reads import Dependence, Known, Reads
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType
 
@@ -68,6 +70,36 @@ class Matmul(Op):
         size, m, k = many.type.shape
         product = b.value(Matmul(False, one_turned), b.value(Reshape((size * m, k)), many), one)
         return b.value(Reshape((size, m, product.type.shape[1])), product)
+
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        """Row i of the result reads row i of X, column j column j of Y; of a known other side zeros count."""
+        *_, m, n = result.shape
+        first, last = np.arange(result.size) // n if n else np.zeros(0, np.int64), np.arange(result.size)
+        by_column = first // max(m, 1) * n + last % max(n, 1)
+        return (
+            self._side(types[0], self.transpose_x, 1, known(1), self.transpose_y, first, result),
+            self._side(types[1], not self.transpose_y, 0, known(0), not self.transpose_x, by_column, result),
+        )
+
+    @staticmethod
+    def _side(mine: ArrayType, turned: bool, other_place: int, other: Array | None, other_turned: bool, line: Array,
+              result: ArrayType) -> Reads:  # fmt: skip
+        """What is read of an operand; as X it is ``[..., line, k]`` unless `turned`, the other ``[..., k, line]``."""
+        batch = prod(mine.shape[:-2])
+        numbers = np.arange(mine.size).reshape(batch, *mine.shape[-2:])
+        lines = np.swapaxes(numbers, 1, 2) if turned else numbers
+        count = lines.shape[1]
+        if other is None or len(other) != 1:
+            group = np.broadcast_to(np.arange(batch * count).reshape(batch, count, 1), lines.shape)
+            return Reads(line[None], (batch * count, group.reshape(1, -1), lines.reshape(-1)))
+        whole = other.reshape(batch, *other.shape[-2:])
+        factors = np.swapaxes(whole, 1, 2) if other_turned else whole
+        case, inner, across = np.nonzero(factors)
+        # Element (case, l, across) of the result reads lines[case, l, inner], for every l.
+        order = np.arange(result.size).reshape(batch, *result.shape[-2:])
+        places = order if other_place else np.swapaxes(order, 1, 2)
+        group = places[case, :, across].reshape(1, -1)
+        return Reads(groups=(result.size, group, lines[case, :, inner].reshape(-1)))
 
     def jvp(
         self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]
@@ -163,6 +195,15 @@ class Gather(Linear):
         rows = b.value(self, b.value(Transpose((1, 0, *range(2, x.type.rank))), x), index)
         return (b.value(Transpose((count, *range(count), *range(count + 1, rows.type.rank))), rows),)
 
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        rows, index = types[0].shape[0], known(1)
+        width = types[0].size // rows if rows else 0
+        if index is None:
+            # Any row: the elements at one place of all rows.
+            group = np.arange(types[0].size) % max(width, 1)
+            return Reads((np.arange(result.size) % max(width, 1))[None], (width, group[None], np.arange(types[0].size))), None
+        return Reads(element_places(index, rows, width)), None
+
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         x, index = operands
         return b.masked(b.value(ScatterAdd(x.type.shape[0]), index, cotangent)), None
@@ -217,6 +258,13 @@ class ScatterAdd(Linear):
         rows = b.value(self, index, inner)
         return (b.value(Transpose((1, 0, *range(2, rows.type.rank))), rows),)
 
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        width, index, elements = result.size // self.size if self.size else 0, known(0), np.arange(types[1].size)
+        if index is None:
+            group = elements % max(width, 1)
+            return None, Reads((np.arange(result.size) % max(width, 1))[None], (width, group[None], elements))
+        return None, Reads(groups=(result.size, element_places(index, self.size, width), elements))
+
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         return None, b.value(Gather(), cotangent, operands[0])
 
@@ -233,6 +281,13 @@ class ScatterAdd(Linear):
 def _is_masked(value: Value) -> bool:
     """Whether the zeros of a value are known to be there on purpose."""
     return value.owner is not None and isinstance(value.owner.op, Masked)
+
+
+def element_places(index: Array, rows: int, width: int) -> Array:
+    """Numbers of the elements of rows by index, per lane; -1 for an index that is out of bounds."""
+    flat = index.reshape(len(index), -1, 1)
+    inside = (flat >= 0) & (flat < rows)
+    return np.where(inside, flat * width + np.arange(width), -1).reshape(len(index), -1)
 
 
 def check_indices(index: Array, size: int) -> None:

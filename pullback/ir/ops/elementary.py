@@ -284,21 +284,23 @@ class Erf(Smooth):
 
 @register
 class Relu(Elementwise):
-    """max(x, 0) whose derivative at 0 is 0; NaN stays NaN: ``f[...] -> f[...]``."""
+    """x, or 0 where x < 0, as in PyTorch: ``f[...] -> f[...]``. Its derivative at 0 is 0; NaN and -0.0 stay, and at NaN
+    derivatives pass."""
 
     name: ClassVar[str] = "relu"
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
-        return (np.maximum(operands[0], 0).astype(operands[0].dtype),)
+        (x,) = operands
+        return (np.where(x < 0, np.zeros_like(x), x),)
 
     def lower(self, s: ScalarBuilder, *operands: Scalar) -> Scalar:
         (x,) = operands
-        return s.select(s.compare(Compare.LE, x, s.constant(x.dtype, 0.0)), s.constant(x.dtype, 0.0), x)
+        return s.select(s.compare(Compare.LT, x, s.constant(x.dtype, 0.0)), s.constant(x.dtype, 0.0), x)
 
     def _routed(self, b: Builder, x: Value, factor: Value | None) -> tuple[Value | None]:
         if factor is None:
             return (None,)
-        return (b.masked((Term(b, x) > 0.0).select(Term(b, factor), 0.0).value),)
+        return (b.masked(Term(b, x).apply("less_equal", 0.0).select(0.0, Term(b, factor)).value),)
 
     def pullback(
         self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], cotangents: tuple[Value | None, ...]

@@ -11,6 +11,7 @@ from pullback.errors import DTypeError
 from pullback.ir.core import Array, Builder, Sample, Value
 from pullback.ir.ops.base import Elementwise, Partial, Term
 from pullback.ir.ops.scalar import Compare, Scalar, ScalarBuilder
+from pullback.ir.reads import SAME, Dependence, Known, Reads
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType
 
@@ -250,6 +251,13 @@ class Select(Elementwise):
         condition = Term(b, operands[0])
         sides = [0.0 if side is None else Term(b, side) for side in (x_dot, y_dot)]
         return (b.masked(condition.select(*sides).value),)
+
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        condition = known(0)
+        if condition is None:
+            return None, SAME, SAME
+        chosen, every = condition.reshape(len(condition), -1), np.arange(result.size)
+        return None, Reads(np.where(chosen, every, -1)), Reads(np.where(chosen, -1, every))
 
     @classmethod
     def samples(cls) -> Iterator[Sample]:

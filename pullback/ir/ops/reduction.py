@@ -12,15 +12,16 @@ from pullback.dtypes import ALL, DType, boolean, f32, f64, i32, i64
 from pullback.errors import DTypeError, ShapeError
 from pullback.ir.core import Array, Builder, Op, Region, Sample, Value
 from pullback.ir.ops.arithmetic import NUMBERS, Add, Cast, Div, Mul
-from pullback.ir.ops.base import Flat, Linear, Term, arrays
+from pullback.ir.ops.base import Flat, Linear, Movement, Term, arrays
 from pullback.ir.ops.shape import Concatenate, Reshape, Slice, Transpose
+from pullback.ir.reads import Dependence, Known, Reads, reduced
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType, Dim
 
 
 @register
 @dataclass(frozen=True)
-class Broadcast(Linear):
+class Broadcast(Movement):
     """Repeat along new axes: operand axis i becomes axis `axes[i]` of `dims`: ``t[n] -> t[m, n]`` for axes (1,)."""
 
     name: ClassVar[str] = "broadcast"
@@ -85,6 +86,9 @@ class Reduction(Op):
     ) -> tuple[Value, ...] | None:
         moved = replace(self, axes=tuple(axis + 1 for axis in self.axes))  # type: ignore[call-arg]
         return (b.value(moved, *operands),)
+
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        return (Reads(groups=reduced(types[0], self.axes)),)
 
     def spread(self, b: Builder, value: Value, operand: Value) -> Value:
         """A result (or a cotangent of one) repeated back to the operand's shape."""

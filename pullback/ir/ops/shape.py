@@ -11,14 +11,15 @@ import numpy as np
 from pullback.dtypes import boolean, f32, i64
 from pullback.errors import ShapeError
 from pullback.ir.core import Array, Builder, Region, Sample, Value
-from pullback.ir.ops.base import Linear, alike, arrays
+from pullback.ir.ops.base import Movement, alike, arrays
+from pullback.ir.reads import Dependence, Known, Reads
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType, Dim
 
 
 @register
 @dataclass(frozen=True)
-class Reshape(Linear):
+class Reshape(Movement):
     """The same elements in C order under another shape: ``t[a...] -> t[dims]``."""
 
     name: ClassVar[str] = "reshape"
@@ -54,7 +55,7 @@ class Reshape(Linear):
 
 @register
 @dataclass(frozen=True)
-class Transpose(Linear):
+class Transpose(Movement):
     """Axis i of the result is axis `axes[i]` of the operand: ``t[a, b] -> t[b, a]`` for axes (1, 0)."""
 
     name: ClassVar[str] = "transpose"
@@ -94,7 +95,7 @@ class Transpose(Linear):
 
 @register
 @dataclass(frozen=True)
-class Slice(Linear):
+class Slice(Movement):
     """Per axis, `sizes` elements from `starts` on, `steps` apart (negative: backward): ``t[a...] -> t[sizes]``."""
 
     name: ClassVar[str] = "slice"
@@ -130,7 +131,7 @@ class Slice(Linear):
 
 @register
 @dataclass(frozen=True)
-class Assemble(Linear):
+class Assemble(Movement):
     """Zeros of `dims` with each operand added in at its own starts and steps; the transpose of slicing.
 
     Operand k lies at ``starts[k] + steps[k] * index``. Windows may overlap: their elements add up, in operand order.
@@ -171,6 +172,15 @@ class Assemble(Linear):
             for operand, starts, steps in zip(operands, self.starts, self.steps, strict=True)
         )
 
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        numbers = np.arange(result.size).reshape(result.shape)
+        places = [
+            numbers[window(starts, kind.shape, steps)].reshape(-1)
+            for kind, starts, steps in zip(types, self.starts, self.steps, strict=True)
+        ]
+        place = np.concatenate(places)
+        return Reads(groups=(result.size, place[None], np.arange(place.size)))
+
     def overlapping(self, shapes: list[tuple[int, ...]]) -> bool:
         """Whether two windows' bounding boxes (operands having these shapes) may share an element."""
         boxes = []
@@ -200,7 +210,7 @@ class Assemble(Linear):
 
 @register
 @dataclass(frozen=True)
-class Concatenate(Linear):
+class Concatenate(Movement):
     """Operands one after the other along `axis`: ``(t[a, n], t[b, n]) -> t[a + b, n]`` for axis 0."""
 
     name: ClassVar[str] = "concatenate"

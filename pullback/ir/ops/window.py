@@ -18,6 +18,7 @@ from pullback.ir.core import Array, Builder, Region, Sample, Value
 from pullback.ir.ops.arithmetic import NUMBERS
 from pullback.ir.ops.base import Linear, alike, arrays
 from pullback.ir.ops.creation import Full
+from pullback.ir.reads import SAME, Dependence, Known, Reads, reduced
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType
 
@@ -53,6 +54,21 @@ class DynamicSlice(Linear):
             return None
         return (b.value(DynamicSlice((size, *self.sizes), self.checked), whole, b.value(Full(0, i64, ())), *starts),)
 
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        whole, none = types[0], (None,) * (len(types) - 1)
+        starts = known_starts(whole.shape, self.sizes, known, 1)
+        open_axes = tuple([axis for axis, start in enumerate(starts) if start is None])
+        if not open_axes:
+            return Reads(window_places(whole.shape, self.sizes, starts)), *none
+        # Along an axis whose start is not known, any element may be read.
+        dims, sizes = list(whole.shape), list(self.sizes)
+        for axis in open_axes:
+            dims[axis], sizes[axis] = 1, 1
+        closed = [np.zeros(1, np.int64) if start is None else start for start in starts]
+        places = window_places(tuple(dims), tuple(sizes), closed).reshape(-1, *sizes)
+        picks = np.broadcast_to(places, (len(places), *self.sizes)).reshape(len(places), -1)
+        return Reads(picks, reduced(whole, open_axes)), *none
+
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         whole, *starts = operands
         zeros = b.value(Full(0.0, whole.type.dtype, whole.type.dims))
@@ -74,6 +90,8 @@ class Write(Linear):
     """The operand array with something done to one window: ``(t[dims], t[sizes], i64[]...) -> t[dims]``."""
 
     least: ClassVar[int] = 2
+    replaces: ClassVar[bool] = False
+    """Whether what the window held before is gone."""
     checked: bool
 
     def linear_operands(self, count: int) -> tuple[int, ...]:
@@ -83,6 +101,28 @@ class Write(Linear):
         whole, window = types[:2]
         check_types(self.name, whole, window, types[2:])
         return (whole,)
+
+    def places(self, types: tuple[ArrayType, ...], known: Known) -> Array | None:
+        """Per lane, the numbers of the elements that are written (-1: out of bounds), or None if a start is unknown."""
+        starts = known_starts(types[0].shape, types[1].shape, known, 2)
+        if any(start is None for start in starts):
+            return None
+        return window_places(types[0].shape, types[1].shape, starts)
+
+    def dependence(self, types: tuple[ArrayType, ...], result: ArrayType, known: Known) -> Dependence:
+        whole, window, *rest = types
+        none, places = (None,) * len(rest), self.places(types, known)
+        if places is None:
+            size = window.size
+            anywhere = Reads(np.zeros((1, result.size), np.int64), (1, np.zeros((1, size), np.int64), np.arange(size)))
+            return SAME, anywhere, *none
+        lanes = len(places)
+        picks = np.full((lanes, whole.size + 1), -1)  # the last column takes what is out of bounds
+        picks[np.arange(lanes)[:, None], places] = np.arange(window.size)
+        picks = picks[:, :-1]
+        if not self.replaces:
+            return SAME, Reads(picks), *none
+        return Reads(np.where(picks >= 0, -1, np.arange(whole.size))), Reads(picks), *none
 
     def batch(
         self, b: Builder, operands: tuple[Value, ...], batched: tuple[bool, ...], size: int
@@ -110,6 +150,7 @@ class DynamicUpdate(Write):
     """The array with the window replaced: ``(t[dims], t[sizes], i64[]...) -> t[dims]``, one start per axis."""
 
     name: ClassVar[str] = "dynamic_update"
+    replaces: ClassVar[bool] = True
     checked: bool
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
@@ -150,6 +191,25 @@ class DynamicAdd(Write):
     def transpose(self, b: Builder, operands: tuple[Value, ...], cotangent: Value) -> tuple[Value | None, ...]:
         _, window, *starts = operands
         return (cotangent, b.value(DynamicSlice(window.type.shape, False), cotangent, *starts), *(None,) * len(starts))
+
+
+def known_starts(dims: tuple[int, ...], sizes: tuple[int, ...], known: Known, first: int) -> list[Array | None]:
+    """Per axis the starts of a window, one a lane; operand `first` is that of axis 0. None where it is not known."""
+    # A window as wide as the axis has one place.
+    return [np.zeros(1, np.int64) if size == dim else known(first + axis)
+            for axis, (dim, size) in enumerate(zip(dims, sizes, strict=True))]  # fmt: skip
+
+
+def window_places(dims: tuple[int, ...], sizes: tuple[int, ...], starts: Sequence[Array | None]) -> Array:
+    """Per lane the numbers of the window's elements, -1 for all of a window that does not fit."""
+    places, fits = np.zeros((1, 1), np.int64), np.ones((1, 1), bool)
+    for dim, size, start in zip(dims, sizes, starts, strict=True):
+        assert start is not None
+        column = start.reshape(-1, 1)
+        along = column + np.arange(size)
+        fits = fits & (column >= 0) & (column <= dim - size)
+        places = (places[:, :, None] * dim + along[:, None, :]).reshape(max(len(places), len(along)), -1)
+    return np.where(fits, places, -1)
 
 
 def at(start: int) -> Array:

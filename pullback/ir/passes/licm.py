@@ -8,6 +8,9 @@ from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import Gather, ScatterAdd
 from pullback.ir.ops.control import For, Loop, While
 from pullback.ir.ops.creation import Full
+from pullback.ir.ops.custom import CustomCall
+from pullback.ir.ops.host import HostCall
+from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
 
 
@@ -71,14 +74,15 @@ def may_move(operation: Operation) -> bool:
 
 
 def _may_fail(operation: Operation) -> bool:
-    """Indices may be out of bounds, a step may be 0, and a while may have no end."""
+    """Indices may be out of bounds, a matrix singular, a step 0, a while may have no end; what
+    a call of the user's does is not looked into."""
     match operation.op:
         case DynamicSlice() | DynamicUpdate() | DynamicAdd() as op:
             return op.checked
         case For():
             step = operation.operands[2].owner
             return step is None or not isinstance(step.op, Full) or step.op.value == 0
-        case Gather() | ScatterAdd() | While() | Check():
+        case Check() | CustomCall() | HostCall() | Gather() | ScatterAdd() | Solve() | While():
             return True
         case _:
             return False

@@ -13,6 +13,7 @@ from pullback.ir.passes.control import control
 from pullback.ir.passes.cse import cse
 from pullback.ir.passes.dce import dce
 from pullback.ir.passes.licm import licm
+from pullback.ir.passes.reroll import reroll
 from pullback.ir.rewrite import Rules, Sources, rewrite
 from pullback.ir.verify import verify
 
@@ -36,17 +37,21 @@ def _local_sources() -> Sources:
     return {**folded, **algebra.SOURCES}
 
 
-PASSES = (dce, control, local, licm, cse, dce)
+PASSES = (dce, reroll, control, local, licm, cse, dce)
 MAX_ROUNDS = 4
 
 
-def simplify(function: Function) -> bool:
-    """Run the passes until none changes anything; whether any did. Verifies after each under ``verify``."""
+def simplify(function: Function, *, rolls: bool = True) -> bool:
+    """Run the passes until none changes anything; whether any did. Verifies after each under ``verify``.
+
+    With `rolls` False what is straight-line code stays so.
+    """
     changed = False
+    passes = [run for run in PASSES if rolls or run is not reroll]
     done: set[Callable[[Function], bool]] = set()  # what has run since the last change, or made it
     for _ in range(MAX_ROUNDS):
         again = False
-        for run in PASSES:
+        for run in passes:
             if run in done:
                 continue
             started = time.perf_counter()
@@ -61,3 +66,15 @@ def simplify(function: Function) -> bool:
             break
         changed = True
     return changed
+
+
+def prepare(function: Function) -> None:
+    """What is done before a function is differentiated.
+
+    A loop that was written out is rolled up, so that its derivative is one too. Of loops, what is the same in all
+    iterations, or is not needed at all, must not be saved in each.
+    """
+    if settings().opt:
+        reroll(function)
+    if any(operation.regions for operation in function.body.operations):
+        simplify(function)

@@ -1,4 +1,4 @@
-"""NumPy's products on traced values: dot, einsum, kron, cross, convolve, powers of matrices, polynomials."""
+"""NumPy's products on traced values, and solve: dot, einsum, kron, cross, convolve, powers of matrices, polynomials."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import ArgumentValueError, ShapeError, TraceError
+from pullback.errors import ArgumentValueError, ShapeError
 from pullback.ir.core import Value
 from pullback.location import caller
 from pullback.tracer.numpy_functions.arguments import Functions, as_array, newer, refuse
-from pullback.tracer.semantics import products
+from pullback.tracer.semantics import linear_systems, products
 from pullback.tracer.semantics import reductions as r
 from pullback.tracer.traced import active, array_of
 
@@ -134,13 +134,23 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     return np.convolve(a, v[::-1], mode)
 
 
+def solve(a: Any, b: Any) -> Any:
+    builder = active()
+    return builder.wrap(linear_systems.solve(builder, array_of(builder, a), array_of(builder, b)))
+
+
+def inv(a: Any) -> Any:
+    builder = active()
+    return builder.wrap(linear_systems.inverse(builder, array_of(builder, a)))
+
+
 def matrix_power(a: Any, n: Any) -> Any:
-    """np.linalg.matrix_power for n >= 0, by squaring."""
+    """np.linalg.matrix_power, by squaring."""
     a = as_array(a)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise ShapeError(f"matrix_power of {list(a.shape)}: last two axes must be equal", location=caller())
     if n < 0:
-        raise TraceError("matrix_power of a negative exponent needs an inverse, which is not traced", location=caller())
+        return matrix_power(np.linalg.inv(a), -n)
     if n == 0:
         return np.broadcast_to(np.eye(a.shape[-1], dtype=a.dtype), a.shape) + np.zeros_like(a)
     result, square = None, a
@@ -245,7 +255,7 @@ PRODUCTS: Functions = MappingProxyType({
     np.dot: binary("dot", products.dot), np.inner: binary("inner", products.inner), np.outer: outer, np.vdot: vdot,
     np.tensordot: tensordot, np.einsum: einsum, np.kron: kron, np.cross: cross,
     np.convolve: convolve, np.correlate: correlate,
-    np.linalg.matrix_power: matrix_power, np.linalg.multi_dot: multi_dot,
+    np.linalg.solve: solve, np.linalg.inv: inv, np.linalg.matrix_power: matrix_power, np.linalg.multi_dot: multi_dot,
     np.polyval: polyval, np.vander: vander, np.polyadd: poly_sum(np.add), np.polysub: poly_sum(np.subtract),
     np.polyder: polyder, np.polyint: polyint,
     **newer(np.linalg, matmul=lambda x1, x2, /: np.matmul(x1, x2), outer=_column_by_row, cross=_cross_of_three,

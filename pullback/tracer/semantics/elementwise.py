@@ -199,6 +199,8 @@ def cast(b: Builder, value: Value, dtype: DType) -> Value:
 
 def ready(b: Builder, operand: Operand, dtype: DType, shape: Shape) -> Value:
     """An operand as a value of a dtype and shape."""
+    if isinstance(operand, Value) and operand.type.dtype is dtype and operand.type.dims == shape:
+        return operand
     if isinstance(operand, Value | Weak):
         return broadcast_to(b, cast(b, value_of(operand), dtype), shape)
     return number(b, operand, dtype, shape)

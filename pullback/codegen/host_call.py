@@ -1,0 +1,64 @@
+"""host_call: the pointers of operands and results go into arrays, and those to the Python function's trampoline."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from pullback.codegen.failure import Failure
+from pullback.codegen.llvm_text import FunctionText
+from pullback.errors import PullbackError
+from pullback.ir.core import Operation, Value
+from pullback.ir.ops.host import HostCall
+from pullback.location import UNKNOWN
+from pullback.runtime.host_call import Kind, Trampoline
+
+COST = 10_000
+"""What a call of Python costs, in units of a kernel's."""
+
+
+@dataclass(frozen=True)
+class HostFailure(Failure):
+    """The Python function raised an exception, which is handed on as it is."""
+
+    trampoline: Trampoline | None = None
+
+    def error(self, number: int) -> BaseException:
+        assert self.trampoline is not None
+        error = self.trampoline.take_error()
+        if isinstance(error, PullbackError) and error.location is UNKNOWN:
+            error.location = self.operation.location
+        return error
+
+
+def trampoline_of(operation: Operation) -> Trampoline:
+    """What native code calls for an operation."""
+    op = cast(HostCall, operation.op)
+    function, types = op.bound(), op.types
+
+    def kinds(values: Sequence[Value]) -> list[Kind]:
+        return [(value.type.dtype.numpy, value.type.shape) for value in values]
+
+    return Trampoline(lambda arrays: function.call(arrays, types), kinds(operation.operands), kinds(operation.results))
+
+
+def emit_host_call(
+    f: FunctionText, trampoline: Trampoline, operands: Sequence[str], results: Sequence[str], failure: int
+) -> None:
+    """Emit the call; leaves with the failure's status if the function raised."""
+    name = f"host{len(f.module.addresses)}"
+    f.module.addresses[name] = trampoline.address
+    arrays = [_in_array(f, pointers) for pointers in (operands, results)]
+    status = f.call(name, "i64", (("ptr", arrays[0]), ("ptr", arrays[1])))
+    raised, fine = f.fresh_label("raised"), f.fresh_label("fine")
+    f.emit(f"br i1 {f.let(f'icmp eq i64 {status}, 0')}, label %{fine}, label %{raised}")
+    f.label(raised)
+    f.leave(str(failure))
+    f.label(fine)
+
+
+def _in_array(f: FunctionText, pointers: Sequence[str]) -> str:
+    array = f.alloca(f"[{max(1, len(pointers))} x ptr]")
+    for place, pointer in enumerate(pointers):
+        f.emit(f"store ptr {pointer}, ptr {f.moved(array, 'ptr', str(place))}, align 8")
+    return array

@@ -1,0 +1,159 @@
+"""What of a run of steps is used outside of it: a run in, and by what means each value comes out."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+
+from pullback.ir.analysis.steps import Run
+from pullback.ir.core import Value
+from pullback.ir.ops.shape import Concatenate, Reshape
+from pullback.ir.types import Shape, TapeType
+
+MOST_LATE = 4
+"""Results of so many last steps are carried out of a loop by themselves."""
+MOST_TOGETHER = 8
+"""Different results that are joined by turns."""
+COLLECTED = 64
+"""Elements of each of the results that are taken one by one out of an array of all."""
+
+Users = Mapping[Value, Sequence[int]]
+Source = tuple[int, int]
+"""A result of a step: the position of its operation, and which of the operation's results it is."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Operands `place` and after of a concatenation: `rounds` times one result of each of `sources`.
+
+    The first round has those of the steps `steps`, each next one those `strides` on. Each has the shape `shape` there.
+    """
+
+    place: int
+    sources: tuple[Source, ...]
+    steps: tuple[int, ...]
+    strides: tuple[int, ...]
+    rounds: int
+    shape: Shape
+
+    @property
+    def count(self) -> int:
+        """How many operands it is."""
+        return len(self.sources) * self.rounds
+
+
+@dataclass
+class Outputs:
+    """How results leave a run.
+
+    `late`: results of the last steps, by how many steps before the end. `collected`: results of which an array holds
+    those of all steps. `joins`: which operands of which concatenations are parts of that array. `singles`: other results
+    that are read, by step. `added` operations are needed for all that.
+    """
+
+    late: dict[Source, set[int]] = field(default_factory=dict)
+    collected: dict[Source, None] = field(default_factory=dict)
+    joins: dict[int, list[Part]] = field(default_factory=dict)
+    singles: dict[tuple[Source, int], None] = field(default_factory=dict)
+    touched: set[int] = field(default_factory=set)
+    added: int = 0
+
+
+def outputs_of(run: Run, users: Users) -> Outputs | None:
+    """How the results of a run get out; None where they cannot."""
+    outputs = Outputs()
+    joins: dict[int, None] = {}
+    collected: dict[Value, tuple[Source, int, Shape]] = {}
+    for position, operation in enumerate(run.step):
+        for index, result in enumerate(operation.results):
+            source = position, index
+            values = [each.results[index] for each in run.scan.operations[run.first + position : run.last : run.period]]
+            outside = {step: found for step, value in enumerate(values) if (found := _outside(run, users, value))}
+            if not outside:
+                continue
+            if isinstance(result.type, TapeType) or any(not isinstance(dim, int) for dim in result.type.dims):
+                return None
+            if min(outside) >= run.trips - MOST_LATE:
+                outputs.late[source] = {run.trips - step for step in outside}
+                continue
+            outputs.collected[source] = None
+            for step, numbers in outside.items():
+                for number in numbers:
+                    joined = _joined(run, users, values[step], number)
+                    if joined is not None:
+                        outputs.touched.add(number)
+                        for shaped, concatenates in joined:
+                            collected[shaped] = source, step, shaped.type.shape
+                            joins.update(dict.fromkeys(concatenates))
+                    elif prod(result.type.shape) > COLLECTED:
+                        return None
+                    elif step >= run.trips - MOST_LATE:
+                        outputs.late.setdefault(source, set()).add(run.trips - step)
+                    else:
+                        outputs.singles[source, step] = None
+    outputs.touched.update(joins)
+    for number in joins:
+        outputs.joins[number] = _parts(run.scan.reads[number], collected)
+    joined_sources = sum(len(part.sources) for parts in outputs.joins.values() for part in parts)
+    outputs.added = 2 * len(outputs.singles) + 2 * joined_sources
+    return outputs
+
+
+def _outside(run: Run, users: Users, value: Value) -> list[int]:
+    return [number for number in users.get(value, ()) if not run.first <= number < run.last]
+
+
+def _joined(run: Run, users: Users, value: Value, number: int) -> list[tuple[Value, Sequence[int]]] | None:
+    """If the user of a value is a concatenation, or a reshape for some: the value there, and the concatenations."""
+    operations = run.scan.operations
+    if number == len(operations):
+        return None
+    user = operations[number]
+    if isinstance(user.op, Concatenate):
+        return [(value, [number])]
+    if isinstance(user.op, Reshape):
+        after = users.get(user.result, ())
+        if after and all(each < len(operations) and isinstance(operations[each].op, Concatenate) for each in after):
+            return [(user.result, after)]
+    return None
+
+
+def _parts(operands: Sequence[Value], collected: Mapping[Value, tuple[Source, int, Shape]]) -> list[Part]:
+    """The operands of a concatenation that come from a run, in few parts."""
+    found = [collected.get(operand) for operand in operands]
+    parts: list[Part] = []
+    place = 0
+    while place < len(found):
+        if found[place] is None:
+            place += 1
+            continue
+        best = _part(found, place, 1)
+        for width in range(2, MOST_TOGETHER + 1):
+            if best is None or best.rounds == 1:
+                best = _part(found, place, width) or best
+        assert best is not None
+        parts.append(best)
+        place += best.count
+    return parts
+
+
+def _part(found: Sequence[tuple[Source, int, Shape] | None], place: int, width: int) -> Part | None:
+    """As many rounds of `width` operands as follow one pattern; None where one is not enough to say."""
+    first = [each for each in found[place : place + width] if each is not None]
+    second = [each for each in found[place + width : place + 2 * width] if each is not None]
+    shape = first[0][2]
+    if len(first) < width or any(each[2] != shape for each in first):
+        return None
+    sources, steps = tuple([each[0] for each in first]), tuple([each[1] for each in first])
+    strides = tuple([after[1] - before[1] for before, after in zip(first, second, strict=False)])
+    rounds = 1
+    while len(strides) == width and all(strides):
+        begin = place + width * rounds
+        wanted = [(source, step + stride * rounds, shape)
+                  for source, step, stride in zip(sources, steps, strides, strict=True)]  # fmt: skip
+        if list(found[begin : begin + width]) != wanted:
+            break
+        rounds += 1
+    if rounds == 1 and width > 1:
+        return None
+    return Part(place, sources, steps, strides if rounds > 1 else (1,) * width, rounds, shape)

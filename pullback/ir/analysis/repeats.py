@@ -1,0 +1,178 @@
+"""Where a region repeats itself: its operations in, stretches out in which one looks like that a period before it."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from pullback.ir.analysis.uses import closed_over
+from pullback.ir.core import Op, Operation, Region, Value
+from pullback.ir.ops.creation import Creation
+from pullback.ir.ops.shape import Slice
+from pullback.ir.types import ArrayType, TapeType
+
+NEAR = 32
+"""Operands that were computed so many operations ago tell, by their distance, one step from another."""
+SEEN_TRIPS = 3
+"""Equal distances have to show for so many periods before a stretch is looked at."""
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+
+@dataclass
+class Scan:
+    """A region's operations but for those without operands, which may stand anywhere, numbered in order.
+
+    `reads` is what each reads, its regions included; `place` has the number of the operation that computes a value;
+    `kinds` are equal where operations may be the same step of a loop: op, types and regions are, but for the starts of
+    slices. `shapes` are equal where, besides, operands that are near are the same result of what lies equally far back.
+    """
+
+    region: Region
+    operations: list[Operation] = field(default_factory=list)
+    reads: list[tuple[Value, ...]] = field(default_factory=list)
+    place: dict[Value, int] = field(default_factory=dict)
+    kinds: list[int] = field(default_factory=list)
+    shapes: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Operations `start` to `stop` of a scan, each like the one `period` before it; the first period is included."""
+
+    start: int
+    stop: int
+    period: int
+
+    @property
+    def gain(self) -> int:
+        """Operations that are repeated."""
+        return self.stop - self.start - self.period
+
+
+def is_constant(value: Value) -> bool:
+    """Whether a value is made out of nothing, wherever that is done."""
+    return value.owner is not None and isinstance(value.owner.op, Creation)
+
+
+def scan(region: Region) -> Scan:
+    """Number what may repeat. Linear in the operations of a region and of those inside it."""
+    found = Scan(region)
+    operations, all_reads, place = found.operations, found.reads, found.place
+    plain: dict[type[Op], bool] = {}
+    types: dict[Value, int] = {}
+    kinds: dict[Any, int] = {}
+    constants: set[Value] = set()
+    numbers: dict[Any, int] = {}
+    for operation in region.operations:
+        results = operation.results
+        op = operation.op
+        if isinstance(op, Creation):
+            constants.update(results)
+            continue
+        count = len(operations)
+        reads = operation.operands
+        inside: Any = None
+        if operation.regions:
+            outer = closed_over(operation.regions)
+            inside = _text(operation.regions, {value: number for number, value in enumerate(outer)})
+            reads = (*reads, *outer)
+        known = plain.get(op.__class__)
+        if known is None:
+            known = plain[op.__class__] = not fields(op)
+        name: Any = op.__class__ if known else (Slice, op.sizes, op.steps) if isinstance(op, Slice) else op
+        key: list[Any] = [name, inside, len(reads)]
+        distances: list[int] = []
+        for value in reads:
+            if value not in types:
+                types[value] = _number(value.type, kinds)
+            key.append(types[value])
+            before = place.get(value)
+            if before is None:
+                distances.append(-1 if value in constants else 0)
+            else:
+                distances.append(count - before + NEAR * value.index if count - before < NEAR else 0)
+        for result in results:
+            place[result] = count
+            types[result] = _number(result.type, kinds)
+            key.append(types[result])
+        kind = numbers.setdefault(tuple(key), len(numbers))
+        operations.append(operation)
+        all_reads.append(reads)
+        found.kinds.append(kind)
+        found.shapes.append(numbers.setdefault((kind, *distances), len(numbers)))
+    return found
+
+
+def _number(kind: ArrayType, known: dict[Any, int]) -> int:
+    """Equal for equal types."""
+    return known.setdefault(kind if isinstance(kind, TapeType) else (kind.dtype, kind.dims), len(known))
+
+
+def _text(regions: Sequence[Region], numbers: dict[Value, int]) -> tuple[Any, ...]:
+    """Regions as something to compare: values by their order, those from around them first."""
+    parts: list[Any] = []
+
+    def define(values: Sequence[Value]) -> None:
+        for value in values:
+            numbers[value] = len(numbers)
+            parts.append(value.type)
+
+    def visit(region: Region) -> None:
+        parts.append("(")
+        define(region.arguments)
+        for operation in region.operations:
+            parts.append(operation.op)
+            parts.extend([numbers[operand] for operand in operation.operands])
+            for inner in operation.regions:
+                visit(inner)
+            define(operation.results)
+        parts.append(")")
+        parts.extend([numbers[value] for value in region.yields])
+
+    for region in regions:
+        visit(region)
+    return tuple(parts)
+
+
+def repeats(tokens: Sequence[int]) -> list[Stretch]:
+    """Stretches of a sequence that repeat themselves, those that save most first. O(n log n).
+
+    For words of 1, 2, 4, … tokens: how far back is the last equal one? In a stretch of period p that distance is p for
+    all words of p tokens or more. Words are compared by hash: whoever takes a stretch checks it.
+    """
+    found: dict[tuple[int, int], Stretch] = {}
+    with np.errstate(over="ignore"):
+        words: Any = np.asarray(tokens, np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
+        width = 1
+        while len(words) > SEEN_TRIPS * width // 2 + 1:
+            for stretch in _equally_far(words, width):
+                known = found.get((stretch.period, stretch.start))
+                if known is None or known.stop < stretch.stop:
+                    found[stretch.period, stretch.start] = stretch
+            if len(words) <= width:
+                break
+            left, right = words[:-width], words[width:]
+            words = (left ^ (left >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9) + (
+                right ^ (right >> np.uint64(32))) * np.uint64(0x94D049BB133111EB)  # fmt: skip
+            width *= 2
+    return sorted(found.values(), key=lambda each: (-each.gain, each.start))
+
+
+def _equally_far(words: Any, width: int) -> list[Stretch]:
+    """Stretches in which the last equal word always lies equally far back, by more than half a word, at most one."""
+    order = np.argsort(words, kind="stable")
+    in_order = words[order]
+    same = in_order[1:] == in_order[:-1]
+    back = np.zeros(len(words), np.int64)
+    back[order[1:][same]] = (order[1:] - order[:-1])[same]
+    back[(back > width) | (back <= width // 2)] = 0
+    ends = np.flatnonzero(np.diff(back)) + 1
+    starts = np.concatenate(([0], ends))
+    stops = np.concatenate((ends, [len(words)]))
+    periods = back[starts]
+    good = (periods > 0) & (stops - starts + width - 1 >= (SEEN_TRIPS - 1) * periods)
+    return [Stretch(int(start - period), int(stop + width - 1), int(period))
+            for start, stop, period in zip(starts[good], stops[good], periods[good], strict=True)]  # fmt: skip

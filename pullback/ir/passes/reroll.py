@@ -1,0 +1,167 @@
+"""Loops that were written out are rolled up again: compile time depends on a step, not on how often it is repeated.
+
+What it is worth, as measured. Straight-line code of numbers takes 1 to 4 ms of compile time an operation; as a loop its
+value takes as long, its gradient up to a fifth longer: `WORTH` operations have to be saved. Cheap elementwise steps on
+arrays are fused over many steps into one pass over memory, where a loop passes over it once a step: that is up to five
+times as fast for 20 to 100 operations, and slower than the loop from about 400 on (`WORTH_FUSED`). The gradient of a loop
+keeps values of each step besides, which one pass has in registers: where that would be much memory, only so many
+operations are rolled (`WORTH_MEMORY`) that compiling takes longer than anybody waits. Steps with products, reductions or
+functions such as sin take their time anyway, and count as those of numbers do.
+"""
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from math import prod
+
+from pullback.ir.analysis.cost import cheap, is_move
+from pullback.ir.analysis.inductions import form_of, is_window
+from pullback.ir.analysis.outputs import Outputs, outputs_of
+from pullback.ir.analysis.repeats import Scan, repeats, scan
+from pullback.ir.analysis.steps import Run, Varying, run_of
+from pullback.ir.core import Function, Region, Value
+from pullback.ir.ops.base import Elementwise
+from pullback.ir.ops.window import Write
+from pullback.ir.passes.dce import prune
+from pullback.ir.passes.rolling import Rolling
+
+WORTH = 96
+"""Operations that rolling has to save."""
+WORTH_FUSED = 400
+"""The same where many steps are one pass over arrays."""
+WORTH_MEMORY = 1500
+"""The same where these arrays are so large that one of each step takes more than `MUCH` bytes."""
+LARGE = 64
+"""Elements from which on passes over an array count."""
+MUCH = 1 << 25
+MOST_ADDED = 0.4
+"""Of the operations of a run, how many others may take their place to get values in and out one by one."""
+EFFORT = 24
+"""How many operations may be looked at, for each there is, before the search is given up."""
+
+
+def reroll(function: Function, *, worth: int = WORTH) -> bool:
+    """Make a loop of steps that repeat: op for op, each operand the same value in all, or computed in this step or in
+    one a fixed number of steps back, or a constant, window or value that was known before and depends on the step.
+
+        %0 = mul %x, %a : f64[]        // =>  %0 = for %zero, %many, %one, %x { ^(%i, %y)
+        %1 = sin %0 : f64[]                     %1 = mul %y, %a : f64[]
+        %2 = mul %1, %a : f64[]                 %2 = sin %1 : f64[]
+        %3 = sin %2 : f64[]                     yield %2
+        …                                     } : f64[]
+
+    Every element is computed by the same operations in the same order. What is used of other steps than the last few is
+    collected in an array. Lines are those of the first step. At least `worth` operations have to be saved.
+    """
+    changed = False
+    pending = [function.body]
+    while pending:
+        region = pending.pop()
+        while _reroll_region(function, region, worth):
+            changed = True
+        pending += [inner for operation in region.operations for inner in operation.regions]
+    return changed
+
+
+def _reroll_region(function: Function, region: Region, worth: int) -> bool:
+    if len(region.operations) <= worth:
+        return False
+    found = scan(region)
+    runs = _chosen(found, worth)
+    if not runs:
+        return False
+    Rolling(function, found, runs).apply()
+    prune(region)
+    return True
+
+
+def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
+    """Runs that do not meet, the largest first, in order."""
+    count = len(found.operations)
+    if count <= worth:
+        return []
+    taken = [False] * count
+    chosen: list[tuple[Run, Outputs]] = []
+    touched: set[int] = set()
+    effort = EFFORT * count
+    users: dict[Value, list[int]] | None = None
+    for stretch in repeats(found.shapes):
+        center = (stretch.start + stretch.stop) // 2
+        if stretch.gain < worth // 2:
+            break
+        if taken[center]:
+            continue
+        effort -= stretch.stop - stretch.start
+        if effort < 0:
+            break
+        run = run_of(found, stretch)
+        if run is None or any(taken[run.first : run.last]):
+            continue
+        if users is None:
+            users = _users(found)
+        outputs = outputs_of(run, users)
+        if outputs is None or not _pays(run, outputs, worth) or _meets(run, outputs, taken, touched):
+            continue
+        taken[run.first : run.last] = [True] * (run.last - run.first)
+        touched |= outputs.touched
+        chosen.append((run, outputs))
+    return sorted(chosen, key=lambda each: each[0].first)
+
+
+def _users(found: Scan) -> dict[Value, list[int]]:
+    """Which operations read a value, by number; the region's end counts as one."""
+    users: dict[Value, list[int]] = {}
+    for number, reads in enumerate(found.reads):
+        for value in reads:
+            users.setdefault(value, []).append(number)
+    for value in found.region.yields:
+        users.setdefault(value, []).append(len(found.reads))
+    return users
+
+
+def _meets(run: Run, outputs: Outputs, taken: Sequence[bool], touched: Collection[int]) -> bool:
+    """Whether a run has to wait for others that are being rolled: it stacks their values, or joins what is theirs."""
+    place = run.scan.place
+    return (
+        any(taken[number] for number in outputs.touched)
+        or any(run.first <= number < run.last for number in touched)
+        or any(taken[place[value]] for roles in run.roles for role in roles if isinstance(role, Varying)
+               for value in role.values if value in place)
+    )  # fmt: skip
+
+
+def _pays(run: Run, outputs: Outputs, worth: int) -> bool:
+    """Whether a run can be rolled, and is worth it."""
+    added = outputs.added
+    for position, roles in enumerate(run.roles):
+        for role in roles:
+            if isinstance(role, Varying):
+                form = form_of(role.values)
+                if form is None:
+                    return False
+                added += form.added
+        if position in run.windows and not is_window(run.step[position].op):
+            return False
+    saved = run.period * (run.trips - 1) - added
+    return saved >= max(worth, _least(run)) and added <= MOST_ADDED * run.period * run.trips
+
+
+def _least(run: Run) -> int:
+    """How many operations at least must be saved by rolling a run, because of what fusing its steps would save."""
+    largest, is_cheap = 0, True
+    for operation in run.step:
+        if isinstance(operation.op, Elementwise):
+            is_cheap &= cheap(operation)
+            largest = max(largest, _elements(operation.results))
+        elif not is_move(operation) and not isinstance(operation.op, Write) and _elements(operation.operands) >= LARGE:
+            return 0
+    if largest < LARGE:
+        return 0
+    if 8 * largest * run.trips > MUCH:
+        return WORTH_MEMORY
+    return WORTH_FUSED if is_cheap else 0
+
+
+def _elements(values: Iterable[Value]) -> int:
+    """Elements of the largest of some values."""
+    sizes = [prod(dim if isinstance(dim, int) else LARGE for dim in value.type.dims) for value in values]
+    return max(sizes, default=0)
