@@ -43,7 +43,7 @@ def is_computed(index: Any) -> bool:
 
 def get_item(owner: Any, index: Any) -> Any:
     """``owner[index]``; an array of the outside, or a list of numbers, may have a computed index."""
-    if isinstance(owner, Traced) or not is_computed(index):
+    if type(index) is int or isinstance(owner, Traced) or not is_computed(index):
         return owner[index]
     if type(owner) is np.ndarray:
         b = active()

@@ -4,6 +4,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 
@@ -30,12 +31,21 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     return leaves, _flatten(tree, leaves)
 
 
+@lru_cache(maxsize=256)
+def _may_nest(kind: type) -> bool:
+    """Whether objects of a class may have anything below them."""
+    return issubclass(kind, tuple | dict) or dataclasses.is_dataclass(kind)
+
+
 def _flatten(tree: Any, leaves: list[Any]) -> Structure:
-    kind = type(tree)
+    kind: Any = type(tree)
     if tree is None:
         return Structure(type(None))
     if kind is tuple or kind is list:
         return Structure(kind, (), tuple([_flatten(child, leaves) for child in tree]))
+    if not _may_nest(kind):
+        leaves.append(tree)
+        return LEAF
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return Structure(kind, (), tuple([_flatten(child, leaves) for child in tree]))
     if isinstance(tree, dict):

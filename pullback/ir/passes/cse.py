@@ -47,7 +47,8 @@ class _Scopes:
             if equal:
                 operands = tuple([equal.get(operand, operand) for operand in operands])
             if isinstance(operation.op, COMMUTATIVE):
-                operands = tuple(sorted(operands, key=id))
+                x, y = operands
+                operands = (x, y) if id(x) < id(y) else (y, x)
             key = (operation.op, operands)
             first = known.get(key)
             if first is None or (first[1] is not region and is_view(operation)):
