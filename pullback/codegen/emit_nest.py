@@ -38,14 +38,22 @@ Shorter bodies are up to a fifth faster with two.
 """
 
 
+LONG_ROW = 16384
+"""Elements of a row from which it pays to compile a turn of 128 bytes for elementary functions."""
+
+
 def turn_lanes(nest: Nest) -> int:
     """Lanes of one turn of the main loop: one register of the host's, or all of `vector_lanes` where the body is short.
 
-    Two registers for each value cost twice the time to compile, and in a long body spill for nothing.
+    Two registers for each value cost twice the time to compile, and in a long body spill for nothing. Elementary
+    functions in short bodies over long rows get twice `vector_lanes`: they are long chains of operations, and the
+    more of them stand side by side, the less the processor waits.
     """
     work = sum(20 if isinstance(operation.op, Smooth | Pow) else 1 for operation in nest.operations)
-    lanes = vector_lanes(nest)
-    return lanes if work < LONG_BODY else max(2, lanes * target.host().vector_bytes // 64)
+    lanes, register = vector_lanes(nest), target.host().vector_bytes
+    if work >= LONG_BODY:
+        return max(2, lanes * register // 64)
+    return 2 * lanes if work >= 20 and register >= 32 and nest.shape[-1] >= LONG_ROW else lanes
 
 
 SHARED_USES = 4
@@ -167,7 +175,8 @@ class _Emitter:
         """The last axis: a loop of full vectors, then one body of exactly the lanes that are left."""
         f, nest = self.function, self.nest
         size = nest.shape[axis]
-        main = size - size % self.lanes
+        turn = turn_lanes(nest)
+        main = size - size % max(self.lanes, turn)
         fixed = self.hoist(axis, indices)
         kinds = {r.target.buffer: accumulator(r, self.lanes) for r in nest.reductions if r.row_axes}
         current = {
@@ -177,23 +186,22 @@ class _Emitter:
             for start in range(0, main, self.lanes):
                 current = self.row_body(self.lanes, str(start), indices, fixed, current, kinds)
         elif main:
-            current = self.vector_loop(axis, main, indices, fixed, current, kinds)
+            current = self.vector_loop(turn, main, indices, fixed, current, kinds)
         if size > main:
             current = self.row_body(size - main, str(main), indices, fixed, current, kinds)
         for buffer, kind in kinds.items():
             f.emit(f"store {kind.type} {current[buffer]}, ptr {self.slots[buffer]}, align 64")
 
     def vector_loop(
-        self, axis: int, main: int, indices: dict[int, str], fixed: dict[Value, Scalar], current: dict[Value, str],
+        self, lanes: int, main: int, indices: dict[int, str], fixed: dict[Value, Scalar], current: dict[Value, str],
         kinds: dict[Value, Accumulator],
     ) -> dict[Value, str]:  # fmt: skip
-        """Elements from 0 to `main` (a multiple of `self.lanes`), accumulators in registers.
+        """Elements from 0 to `main`, in turns of `lanes`, accumulators in registers.
 
         A turn may take fewer lanes than an accumulator has. Then the accumulator is several, which take turns: each
         element is added where it would be with full lanes.
         """
         f = self.function
-        lanes = min(self.lanes, turn_lanes(self.nest))
         narrow = {buffer: kind.narrowed(lanes) for buffer, kind in kinds.items()}
         parts = {buffer: kind.parts(f, current[buffer], narrow[buffer].lanes) for buffer, kind in kinds.items()}
         before, head, done = f.block, f.fresh_label("vector"), f.fresh_label("rest")

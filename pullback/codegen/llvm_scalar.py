@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from pullback import dtypes
-from pullback.codegen import vecmath
+from pullback.codegen import target, vecmath
 from pullback.codegen.llvm_text import FunctionText, element_type, literal, memory_type
 from pullback.codegen.rare_lanes import COLD, define_lanes, struct_type
 from pullback.dtypes import DType
@@ -69,7 +69,22 @@ class LlvmScalarBuilder:
         return self.sub(self.constant(x.dtype, 0), x)
 
     def fma(self, x: Scalar, y: Scalar, z: Scalar) -> Scalar:
+        x, y, z = (self._from_memory(each) for each in (x, y, z))
         return self.intrinsic("fma", x, y, z)
+
+    def _from_memory(self, x: Scalar) -> Scalar:
+        """A constant vector as a load, which becomes part of the instruction that uses it, where that is worth it.
+
+        As a literal it is broadcast to a register by an instruction of its own (LLVM has no other way before
+        AVX-512), and the registers in flight are what limits how far the processor looks ahead.
+        """
+        size = self.lanes * x.dtype.itemsize
+        if "splat" not in x.text or size % 32 or size & (size - 1) or not target.host().loads_constants:
+            return x
+        kind = self.type(x.dtype)
+        name = f"constant.{x.text.split()[-1].rstrip(')')}.{x.dtype}.x{self.lanes}"
+        self.function.module.define_global(name, f"internal constant {kind} {x.text}, align 32")
+        return Scalar(self.function.let(f"load {kind}, ptr @{name}, align 32"), x.dtype)
 
     def abs(self, x: Scalar) -> Scalar:
         if x.dtype.is_float:
