@@ -47,7 +47,7 @@ def test_long_rows_give_the_same_bits(dtype: str, size: int, monkeypatch: pytest
     x = np.random.default_rng(2).normal(size=(3, size)).astype(dtype)
 
     def f(x: Any) -> Any:
-        y = np.tanh(x) * np.exp(-x * x)
+        y = np.tanh(x) * x
         return y, np.sum(y), np.max(y, axis=1)
 
     found = pb.compile_grad(f)(x)

@@ -38,22 +38,34 @@ Shorter bodies are up to a fifth faster with two.
 """
 
 
-LONG_ROW = 16384
-"""Elements of a row from which it pays to compile a turn of 128 bytes for elementary functions."""
+LONG_ROW = 16_384
+"""Elements of a row from which a turn may take 128 bytes: that costs twice the time to compile the nest."""
+WIDE_BODY = {4: LONG_BODY, 8: 40}
+"""Work below which it is worth it, by bytes of an element: of float64, one elementary function and what is about it."""
+PERIODIC = frozenset({Elementary.SIN, Elementary.COS})
+"""Functions of two polynomials side by side: chains enough, and a tenth slower with more or with constants loaded."""
+
+
+def is_periodic(nest: Nest) -> bool:
+    """Whether the nest computes a function of `PERIODIC`."""
+    return any(isinstance(each.op, Smooth) and each.op.function in PERIODIC for each in nest.operations)
 
 
 def turn_lanes(nest: Nest) -> int:
     """Lanes of one turn of the main loop: one register of the host's, or all of `vector_lanes` where the body is short.
 
-    Two registers for each value cost twice the time to compile, and in a long body spill for nothing. Elementary
-    functions in short bodies over long rows get twice `vector_lanes`: they are long chains of operations, and the
-    more of them stand side by side, the less the processor waits.
+    Two registers for each value cost twice the time to compile, and in a long body spill for nothing. Over long rows,
+    short bodies with elementary functions get twice `vector_lanes`: they are chains of dependent operations, and the
+    more chains stand side by side, the less the processor waits.
     """
     work = sum(20 if isinstance(operation.op, Smooth | Pow) else 1 for operation in nest.operations)
     lanes, register = vector_lanes(nest), target.host().vector_bytes
     if work >= LONG_BODY:
         return max(2, lanes * register // 64)
-    return 2 * lanes if work >= 20 and register >= 32 and nest.shape[-1] >= LONG_ROW else lanes
+    if register < 32 or nest.shape[-1] < LONG_ROW or not 20 <= work < WIDE_BODY[64 // lanes]:
+        return lanes
+    enough = is_periodic(nest) or any(isinstance(operation.op, Pow) for operation in nest.operations)
+    return lanes if enough else 2 * lanes
 
 
 SHARED_USES = 4
@@ -104,12 +116,14 @@ class _Emitter:
     straight: bool
     lanes: int = field(init=False)
     shared: frozenset[Elementary] = field(init=False)
+    periodic: bool = field(init=False)
     slots: dict[Value, str] = field(default_factory=dict)
     """Stack slots of the row accumulators between rows."""
 
     def __post_init__(self) -> None:
         self.lanes = vector_lanes(self.nest)
         self.shared = repeated(self.nest.operations)
+        self.periodic = is_periodic(self.nest)
 
     # Memory
 
@@ -242,7 +256,7 @@ class _Emitter:
     ) -> dict[Value, str]:  # fmt: skip
         """Read, compute, write, accumulate for `lanes` elements from `index` on; gives the new accumulators."""
         f, nest = self.function, self.nest
-        s = LlvmScalarBuilder(f, lanes, self.shared)
+        s = LlvmScalarBuilder(f, lanes, self.shared, from_memory=not self.periodic)
         last = len(nest.shape) - 1
         here = indices if index is None else {**indices, last: index}
         values: dict[Value, Scalar] = {}
