@@ -26,7 +26,7 @@ def test_sums_of_long_and_short_bodies_are_the_same_bits(dtype: str, shape: tupl
         assert np.asarray(left).tobytes() == np.asarray(right).tobytes()
 
 
-@pytest.mark.parametrize("width", [16, 32, 64])
+@pytest.mark.parametrize("width", [16, 32, 64, 128])
 def test_every_width_of_registers_gives_the_same_bits(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     x = np.random.default_rng(1).normal(size=203)
 
@@ -34,9 +34,25 @@ def test_every_width_of_registers_gives_the_same_bits(width: int, monkeypatch: p
         return np.sum(long_body(x)), np.prod(long_body(x) + 1.0), np.min(long_body(x))
 
     wanted = pb.compile_grad(f)(x)
-    lanes = {16: 2, 32: 4, 64: 8}[width]
+    lanes = {16: 2, 32: 4, 64: 8, 128: 16}[width]
     monkeypatch.setattr(emit_nest, "turn_lanes", lambda nest: lanes)
     found = pb.compile_grad(f)(x)
+    assert [each.tobytes() for each in found] == [each.tobytes() for each in wanted]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [emit_nest.LONG_ROW - 1, emit_nest.LONG_ROW, emit_nest.LONG_ROW + 31])
+def test_long_rows_give_the_same_bits(dtype: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn for long rows takes more lanes than a sum has, and the body after it more than one turn elsewhere."""
+    x = np.random.default_rng(2).normal(size=(3, size)).astype(dtype)
+
+    def f(x: Any) -> Any:
+        y = np.tanh(x) * x
+        return y, np.sum(y), np.max(y, axis=1)
+
+    found = pb.compile_grad(f)(x)
+    monkeypatch.setattr(emit_nest, "LONG_ROW", 10**9)
+    wanted = pb.compile_grad(f)(x)
     assert [each.tobytes() for each in found] == [each.tobytes() for each in wanted]
 
 

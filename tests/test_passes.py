@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from golden_cases import Case, all_cases
 from random_functions import random_arguments, random_function
 from test_golden_ir import same_bits
 
@@ -26,7 +27,7 @@ from pullback.ir.passes.canonicalize import canonicalize
 from pullback.ir.passes.cse import cse
 from pullback.ir.passes.dce import count, dce
 from pullback.ir.passes.fold import fold
-from pullback.ir.passes.pipeline import PASSES, simplify
+from pullback.ir.passes.pipeline import PASSES, local, local_rules, simplify
 from pullback.ir.print import print_function
 from pullback.ir.rewrite import Rewriter, rewrite
 from pullback.ir.types import ArrayType
@@ -226,3 +227,12 @@ def test_a_long_body_of_a_loop_has_fuel() -> None:
     assert algebra(function) and canonicalize(function) is False
     dce(function)
     assert count(function) == sum(1 for _ in walk(function.body)) == 1
+
+
+@pytest.mark.parametrize("case", all_cases(), ids=lambda case: f"{case.file.stem}{case.number}")
+def test_rules_match_where_their_sources_say(case: Case) -> None:
+    """What a rule is not offered, it would not match: the same comes out when every operation is offered to all rules."""
+    quick, slow = parse_function(case.given), parse_function(case.given)
+    local(quick)
+    rewrite(slow, local_rules())
+    assert print_function(quick) == print_function(slow)

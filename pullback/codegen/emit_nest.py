@@ -38,14 +38,34 @@ Shorter bodies are up to a fifth faster with two.
 """
 
 
+LONG_ROW = 16_384
+"""Elements of a row from which a turn may take 128 bytes: that costs twice the time to compile the nest."""
+WIDE_BODY = {4: LONG_BODY, 8: 40}
+"""Work below which it is worth it, by bytes of an element: of float64, one elementary function and what is about it."""
+PERIODIC = frozenset({Elementary.SIN, Elementary.COS})
+"""Functions of two polynomials side by side: chains enough, and a tenth slower with more or with constants loaded."""
+
+
+def is_periodic(nest: Nest) -> bool:
+    """Whether the nest computes a function of `PERIODIC`."""
+    return any(isinstance(each.op, Smooth) and each.op.function in PERIODIC for each in nest.operations)
+
+
 def turn_lanes(nest: Nest) -> int:
     """Lanes of one turn of the main loop: one register of the host's, or all of `vector_lanes` where the body is short.
 
-    Two registers for each value cost twice the time to compile, and in a long body spill for nothing.
+    Two registers for each value cost twice the time to compile, and in a long body spill for nothing. Over long rows,
+    short bodies with elementary functions get twice `vector_lanes`: they are chains of dependent operations, and the
+    more chains stand side by side, the less the processor waits.
     """
     work = sum(20 if isinstance(operation.op, Smooth | Pow) else 1 for operation in nest.operations)
-    lanes = vector_lanes(nest)
-    return lanes if work < LONG_BODY else max(2, lanes * target.host().vector_bytes // 64)
+    lanes, register = vector_lanes(nest), target.host().vector_bytes
+    if work >= LONG_BODY:
+        return max(2, lanes * register // 64)
+    if register < 32 or nest.shape[-1] < LONG_ROW or not 20 <= work < WIDE_BODY[64 // lanes]:
+        return lanes
+    enough = is_periodic(nest) or any(isinstance(operation.op, Pow) for operation in nest.operations)
+    return lanes if enough else 2 * lanes
 
 
 SHARED_USES = 4
@@ -96,12 +116,14 @@ class _Emitter:
     straight: bool
     lanes: int = field(init=False)
     shared: frozenset[Elementary] = field(init=False)
+    periodic: bool = field(init=False)
     slots: dict[Value, str] = field(default_factory=dict)
     """Stack slots of the row accumulators between rows."""
 
     def __post_init__(self) -> None:
         self.lanes = vector_lanes(self.nest)
         self.shared = repeated(self.nest.operations)
+        self.periodic = is_periodic(self.nest)
 
     # Memory
 
@@ -167,7 +189,8 @@ class _Emitter:
         """The last axis: a loop of full vectors, then one body of exactly the lanes that are left."""
         f, nest = self.function, self.nest
         size = nest.shape[axis]
-        main = size - size % self.lanes
+        turn = turn_lanes(nest)
+        main = size - size % max(self.lanes, turn)
         fixed = self.hoist(axis, indices)
         kinds = {r.target.buffer: accumulator(r, self.lanes) for r in nest.reductions if r.row_axes}
         current = {
@@ -177,23 +200,22 @@ class _Emitter:
             for start in range(0, main, self.lanes):
                 current = self.row_body(self.lanes, str(start), indices, fixed, current, kinds)
         elif main:
-            current = self.vector_loop(axis, main, indices, fixed, current, kinds)
+            current = self.vector_loop(turn, main, indices, fixed, current, kinds)
         if size > main:
             current = self.row_body(size - main, str(main), indices, fixed, current, kinds)
         for buffer, kind in kinds.items():
             f.emit(f"store {kind.type} {current[buffer]}, ptr {self.slots[buffer]}, align 64")
 
     def vector_loop(
-        self, axis: int, main: int, indices: dict[int, str], fixed: dict[Value, Scalar], current: dict[Value, str],
+        self, lanes: int, main: int, indices: dict[int, str], fixed: dict[Value, Scalar], current: dict[Value, str],
         kinds: dict[Value, Accumulator],
     ) -> dict[Value, str]:  # fmt: skip
-        """Elements from 0 to `main` (a multiple of `self.lanes`), accumulators in registers.
+        """Elements from 0 to `main`, in turns of `lanes`, accumulators in registers.
 
         A turn may take fewer lanes than an accumulator has. Then the accumulator is several, which take turns: each
         element is added where it would be with full lanes.
         """
         f = self.function
-        lanes = min(self.lanes, turn_lanes(self.nest))
         narrow = {buffer: kind.narrowed(lanes) for buffer, kind in kinds.items()}
         parts = {buffer: kind.parts(f, current[buffer], narrow[buffer].lanes) for buffer, kind in kinds.items()}
         before, head, done = f.block, f.fresh_label("vector"), f.fresh_label("rest")
@@ -234,7 +256,7 @@ class _Emitter:
     ) -> dict[Value, str]:  # fmt: skip
         """Read, compute, write, accumulate for `lanes` elements from `index` on; gives the new accumulators."""
         f, nest = self.function, self.nest
-        s = LlvmScalarBuilder(f, lanes, self.shared)
+        s = LlvmScalarBuilder(f, lanes, self.shared, from_memory=not self.periodic)
         last = len(nest.shape) - 1
         here = indices if index is None else {**indices, last: index}
         values: dict[Value, Scalar] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from pullback import dtypes
-from pullback.codegen import vecmath
+from pullback.codegen import target, vecmath
 from pullback.codegen.llvm_text import FunctionText, element_type, literal, memory_type
 from pullback.codegen.rare_lanes import COLD, define_lanes, struct_type
 from pullback.dtypes import DType
@@ -18,13 +18,17 @@ _FLOAT_PREDICATE = {
 class LlvmScalarBuilder:
     """Implements `ScalarBuilder`. No flag ever lets LLVM contract or reassociate: equal input, equal bits.
 
-    Functions in `shared` are called, not written out: one copy of their code serves all uses in the module.
+    Functions in `shared` are called, not written out: one copy of their code serves all uses in the module. Constants
+    of fused multiply-adds may come `from_memory`, where the host gains by it.
     """
 
-    def __init__(self, function: FunctionText, lanes: int, shared: Collection[Elementary] = ()) -> None:
+    def __init__(
+        self, function: FunctionText, lanes: int, shared: Collection[Elementary] = (), *, from_memory: bool = True
+    ) -> None:
         self.function = function
         self.lanes = lanes
         self.shared = shared
+        self.from_memory = from_memory and target.host().loads_constants
 
     def type(self, dtype: DType) -> str:
         """The LLVM type of one value of `dtype` at this builder's width."""
@@ -69,7 +73,23 @@ class LlvmScalarBuilder:
         return self.sub(self.constant(x.dtype, 0), x)
 
     def fma(self, x: Scalar, y: Scalar, z: Scalar) -> Scalar:
+        if self.from_memory:
+            x, y, z = (self._loaded(each) for each in (x, y, z))
         return self.intrinsic("fma", x, y, z)
+
+    def _loaded(self, x: Scalar) -> Scalar:
+        """A constant vector as a load, which becomes part of the instruction that uses it.
+
+        As a literal it is broadcast to a register by an instruction of its own (LLVM has no other way before
+        AVX-512), and the registers in flight are what limits how far the processor looks ahead.
+        """
+        size = self.lanes * x.dtype.itemsize
+        if "splat" not in x.text or size % 32 or size & (size - 1):
+            return x
+        kind = self.type(x.dtype)
+        name = f"constant.{x.text.split()[-1].rstrip(')')}.{x.dtype}.x{self.lanes}"
+        self.function.module.define_global(name, f"internal constant {kind} {x.text}, align 32")
+        return Scalar(self.function.let(f"load {kind}, ptr @{name}, align 32"), x.dtype)
 
     def abs(self, x: Scalar) -> Scalar:
         if x.dtype.is_float:

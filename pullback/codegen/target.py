@@ -24,6 +24,12 @@ class Target:
         found = self.features.split(",")
         return 64 if "+avx512f" in found else 32 if "+avx" in found else 16
 
+    @property
+    def loads_constants(self) -> bool:
+        """Whether fused multiply-adds take whole vectors from memory but cannot broadcast one number from there."""
+        found = self.features.split(",")
+        return "+fma" in found and "+avx512f" not in found
+
 
 def llvm_version() -> str:
     """LLVM's version: ``22.1.0``."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from pullback.codegen.vecmath.binary import FORMATS, at_least, at_most, shifted_left
-from pullback.codegen.vecmath.polynomial import estrin
+from pullback.codegen.vecmath.polynomial import halved
 from pullback.dtypes import DType, f32, f64
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
 
@@ -78,7 +78,8 @@ def reduce(s: ScalarBuilder, x: Scalar, bias: int, scale: int = 1) -> Reduced:
 def _series(s: ScalarBuilder, r: Scalar, scale: int, linear: Scalar) -> Scalar:
     """`linear` + (e**(scale · r) - 1) / scale - r."""
     coefficients = [each * scale ** (index + 1) for index, each in enumerate(CONSTANTS[r.dtype].coefficients)]
-    return s.fma(s.mul(r, r), estrin(s, r, coefficients), linear)
+    square = s.mul(r, r)
+    return s.fma(square, halved(s, r, square, coefficients), linear)
 
 
 def growth(s: ScalarBuilder, reduced: Reduced) -> Scalar:

@@ -53,6 +53,26 @@ def add_negated(operation: Operation, rewriter: Rewriter) -> Value | None:
     return None if negated is None else rewriter.value(Sub(), x, *negated.operands)
 
 
+def negated_add(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """(-x) + y is y - x."""
+    x, y = operation.operands
+    negated = source(x, Neg)
+    return None if negated is None else rewriter.value(Sub(), y, *negated.operands)
+
+
+def sub_from_own_negation(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """(-x) * y - x * y is -(x * y + x * y): the derivative of -x * x has this form."""
+    x, y = operation.operands
+    negative, positive = source(x, Mul), source(y, Mul)
+    if negative is None or positive is None:
+        return None
+    for factor, other in (negative.operands, negative.operands[::-1]):
+        negated = source(factor, Neg)
+        if negated is not None and positive.operands in ((*negated.operands, other), (other, *negated.operands)):
+            return rewriter.value(Neg(), rewriter.value(Add(), y, y))
+    return None
+
+
 def mul_one(operation: Operation, rewriter: Rewriter) -> Value | None:
     """x * 1 is x, x * -1 is -x."""
     x, y = operation.operands
@@ -153,8 +173,8 @@ def transposed_operand(operation: Operation, rewriter: Rewriter) -> Value | None
 
 
 RULES: Rules = {
-    Add: (add_zero, add_negated),
-    Sub: (sub_zero,),
+    Add: (add_zero, add_negated, negated_add),
+    Sub: (sub_zero, sub_from_own_negation),
     Mul: (mul_one, integer_mul_zero, mul_of_negations),
     Div: (mul_one, div_by_power_of_two),
     Neg: (double_negation,),
@@ -167,7 +187,8 @@ RULES: Rules = {
 
 _CONSTANT: frozenset[type[Op]] = frozenset((Full,))
 SOURCES: Sources = {
-    **dict.fromkeys((Add, Sub, Mul, Div, Neg), _CONSTANT | {Neg}),
+    **dict.fromkeys((Add, Mul, Div, Neg), _CONSTANT | {Neg}),
+    Sub: _CONSTANT | {Neg, Mul},
     **dict.fromkeys((Pow, ZeroMul), _CONSTANT),
     LogicalNot: _CONSTANT | {LogicalNot},
 }

@@ -20,11 +20,12 @@ from pullback.ir.verify import verify
 
 def local(function: Function) -> bool:
     """The rules of canonicalize, fold, algebra and windows together, in one walk."""
-    return rewrite(function, _local_rules(), _local_sources())
+    return rewrite(function, local_rules(), _local_sources())
 
 
 @cache
-def _local_rules() -> Rules:
+def local_rules() -> Rules:
+    """The rules of `local`, by op."""
     families = (canonicalize.RULES, fold.rules(), algebra.RULES, windows.RULES)
     ops = {op for family in families for op in family}
     return {op: tuple([rule for family in families for rule in family.get(op, ())]) for op in ops}
@@ -33,7 +34,7 @@ def _local_rules() -> Rules:
 @cache
 def _local_sources() -> Sources:
     """Constants for the ops that all is known of when none of their operands is one, and what `algebra` adds."""
-    folded = {op: frozenset((Full,)) for op, rules in _local_rules().items() if rules == (fold.fold_constant,)}
+    folded = {op: frozenset((Full,)) for op, rules in local_rules().items() if rules == (fold.fold_constant,)}
     return {**folded, **algebra.SOURCES}
 
 
