@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from golden_cases import Case, all_cases
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from golden_cases import Case, all_cases
 from random_functions import random_arguments, random_function
 from test_golden_ir import same_bits
 
