@@ -64,27 +64,19 @@ class _Derivative:
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
             return self
-        call = instance._dispatcher(self.name, functools.partial(self.traced, instance)).call
-        instance.__dict__[self.name] = form = _Form(instance, self.name, call)
+        instance.__dict__[self.name] = form = _Form(instance, self.name, self.dispatcher(instance).call)
         return form
 
+    def dispatcher(self, instance: CompiledFunction[..., Any]) -> Dispatcher:
+        """What finds or makes the code."""
+        return instance._dispatcher(self.name, functools.partial(self.traced, instance))
 
-class _SparseDerivative:
-    """A sparse derivative of a compiled function, as an attribute."""
 
-    def __init__(self, is_hessian: bool, doc: str) -> None:
-        self.is_hessian = is_hessian
-        self.__doc__ = doc
+class _SparseDerivative(_Derivative):
+    """A dense derivative as sparse matrices."""
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        if instance is None:
-            return self
-        call = instance._sparse_dispatcher(self.name, self.is_hessian).call
-        instance.__dict__[self.name] = call
-        return call
+    def dispatcher(self, instance: CompiledFunction[..., Any]) -> Dispatcher:
+        return instance._sparse_dispatcher(self.name, self.traced is _traced_hessian)
 
 
 def _traced_value_and_grad(f: CompiledFunction[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -303,8 +295,8 @@ class CompiledFunction(Generic[P, R]):
     jacfwd = _Derivative(_traced_jacfwd, "`jacobian` in forward mode: one pass per argument element.")
     jacrev = _Derivative(_traced_jacrev, "`jacobian` in reverse mode: one pass per result element.")
     hessian = _Derivative(_traced_hessian, "All second partial derivatives of a scalar function.")
-    sparse_jacobian = _SparseDerivative(False, "`jacobian` as ``scipy.sparse`` matrices: see the function of that name.")
-    sparse_hessian = _SparseDerivative(True, "`hessian` as ``scipy.sparse`` matrices: see the function of that name.")
+    sparse_jacobian = _SparseDerivative(_traced_jacobian, "`jacobian` as matrices of ``scipy.sparse``: see that function.")
+    sparse_hessian = _SparseDerivative(_traced_hessian, "`hessian` as matrices of ``scipy.sparse``: see that function.")
     hvp = _Derivative(_traced_hvp, "``hvp(primals, tangents)``: the Hessian times a vector.")
     jvp = _Derivative(_traced_jvp, "``jvp(primals, tangents) -> (value, tangent)``.")
     _pullback = _Derivative(_traced_pullback, "``(primals, cotangents) -> cotangents of the primals``.")

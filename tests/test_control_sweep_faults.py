@@ -32,14 +32,43 @@ def test_a_numpy_number_of_the_function_is_no_object_that_changes() -> None:
 
 def test_a_loop_with_an_exit_that_needs_a_number_of_python() -> None:
     def f(x, n):
-        made, k = x * 1.0, 1
-        for i, value in zip(range(n), x, strict=False):
+        k, total = 2, 0.0
+        for _, value in zip(range(n), x, strict=False):
             if value > 3.0:
                 break
-            np.add.at(made, [k, k], value * i)
-        return np.sum(made)
+            if len(x) > 100:
+                k = 3
+            total = total + np.sum(x[:k]) * value
+        return total
 
     agree(f, np.array([1.0, 2.0, 5.0, 4.0]), 3)
+
+
+def test_an_alias_that_nobody_reads_after_a_branch_is_no_error() -> None:
+    def after_a_loop(x, c):
+        y = x * 1.0
+        if c > 0:
+            for value in x:
+                same = y
+                same[0] += value
+                if value > 3.0:
+                    break
+            rest = y[1:]
+            rest[0] = c
+        return np.sum(y)
+
+    def after_a_branch(x, c):
+        p = x * 2.0
+        if c > 0:
+            q = p
+            if x[0] > 0:
+                q = x * 3.0  # noqa: F841
+            p[0] = c
+        return np.sum(p)
+
+    for c in (1.0, -1.0):
+        agree(after_a_loop, np.array([1.0, 2.0, 5.0, 4.0]), c)
+        agree(after_a_branch, np.array([1.0, 2.0, 5.0, 4.0]), c)
 
 
 def test_a_list_of_computed_places_is_an_index() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import calls_of
 
 from pullback.ir.ad.forward import pushforward
 from pullback.ir.ad.reverse import adjoint
@@ -84,18 +85,7 @@ def test_effort_is_linear() -> None:
     """Four times the operations take four times as many calls of functions, Python's and built-in ones."""
 
     def calls(operations: int) -> int:
-        counted = 0
-
-        def count_call(frame: Any, event: str, argument: Any) -> None:
-            nonlocal counted
-            counted += event in ("call", "c_call")
-
-        sys.setprofile(count_call)
-        try:
-            through_everything(operations)
-        finally:
-            sys.setprofile(None)
-        return counted
+        return calls_of(lambda: through_everything(operations))
 
     calls(100)
     assert calls(4_000) < 4.3 * calls(1_000)

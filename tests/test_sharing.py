@@ -242,27 +242,6 @@ def test_arrays_that_change_places_stay_apart(fun: Callable[..., Any]) -> None:
         assert run(fun, x, c) == pytest.approx(fun(x.copy(), c), rel=1e-14)
 
 
-def test_a_variable_that_nobody_reads_after_a_branch_may_be_unknown() -> None:
-    def f(x, n):
-        x = x.copy()
-        if n > 2:
-            x -= 1.0
-        else:
-            for s in x[::-1]:
-                a = x
-                a += a[1]
-                for k in range(len(x)):
-                    a[(k + 1) % 4] -= np.sin(np.sum(x))
-                if np.sin(s) > s:
-                    continue
-                a[1] = s
-        return np.sum(x)
-
-    for n in (1, 2, 3):
-        x = np.array([0.76, -0.538, 0.988, -0.135])
-        assert run(f, x, n) == pytest.approx(f(x, n), rel=1e-14)
-
-
 def agrees(seed: int) -> bool:
     """Whether a random program of aliases is taken. Raises: AssertionError for other numbers than Python's."""
     source, fun = random_aliases(seed)
