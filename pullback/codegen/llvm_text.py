@@ -60,6 +60,9 @@ class ModuleText:
         self.globals: dict[str, str] = {}
         self.functions: dict[str, FunctionText] = {}
         self.libraries: dict[str, str] = {}
+        """Declarations of the functions that are the same in every module."""
+        self.closed: dict[str, str] = {}
+        """Texts of those that came with `include`, as `apart` gives them."""
         self.addresses: dict[str, int] = {}
         """Where externals stand that only this module calls."""
 
@@ -87,13 +90,25 @@ class ModuleText:
             self.libraries[name] = f"declare {result} @{name}({types}){cold} nounwind"
         return function
 
+    def include(self, name: str, library: ModuleText) -> None:
+        """Take over all that a module has which was made for its library function `name`. It stays as it is."""
+        if name not in library.closed:
+            library.closed[name] = library._closed(name)
+        self.closed[name] = library.closed[name]
+        self.declarations.update(library.declarations)
+        self.globals.update(library.globals)
+        self.functions.update(library.functions)
+        self.libraries.update(library.libraries)
+
     def apart(self) -> tuple[str, dict[str, str]]:
         """The module's text without its library functions, and for each that is called from there a text of its own."""
         own = [text for name, text in self._texts() if name not in self.libraries]
-        called = dict.fromkeys(name for text in own for name in _NAME.findall(text) if name in self.libraries)
+        named = dict.fromkeys(name for text in own for name in _NAME.findall(text))
+        called = [name for name in named if name in self.libraries]
         declared = [self.libraries[name] for name in called]
-        main = "\n".join([*self.globals.values(), *self.declarations.values(), *declared, *own]) + "\n"
-        return main, {name: self._closed(name) for name in called}
+        read = [text for name, text in self.globals.items() if name in named]
+        main = "\n".join([*read, *self.declarations.values(), *declared, *own]) + "\n"
+        return main, {name: self.closed.get(name) or self._closed(name) for name in called}
 
     def _texts(self) -> list[tuple[str, str]]:
         return [(name, str(function)) for name, function in self.functions.items()]
