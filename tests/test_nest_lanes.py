@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen import emit_nest, target
+from pullback.codegen import emit_nest, stages, target
 
 
 def long_body(x: Any) -> Any:
@@ -54,6 +54,51 @@ def test_long_rows_give_the_same_bits(dtype: str, size: int, monkeypatch: pytest
     monkeypatch.setattr(emit_nest, "LONG_ROW", 10**9)
     wanted = pb.compile_grad(f)(x)
     assert [each.tobytes() for each in found] == [each.tobytes() for each in wanted]
+
+
+def staged(x: Any, row: Any, column: Any) -> Any:
+    """Several elementary functions: on each other, side by side, with conditions and strides passed on between them."""
+    inner = np.exp(-x * x) + row
+    outer = np.log1p(inner * inner) * np.tanh(x[:, ::-1] + column)
+    small = np.abs(x) < 0.5
+    return np.where(small, outer * np.expm1(x), inner - np.sqrt(np.abs(x))), outer > 0.25, inner
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [emit_nest.LONG_ROW + more for more in (-1, 0, 1, 29, stages.STRIP, 700)])
+def test_stages_give_the_same_bits(dtype: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(3)
+    x, row, column = (random.normal(size=shape).astype(dtype) for shape in ((3, size), (size,), (3, 1)))
+
+    def f(x: Any, row: Any, column: Any) -> Any:
+        y, mask, inner = staged(x, row, column)
+        return y, mask, np.sum(y), np.sum(inner, axis=1), np.max(y, axis=0), np.any(mask, axis=1)
+
+    def gradients(x: Any, row: Any, column: Any) -> Any:
+        return pb.grad(lambda *args: np.sum(staged(*args)[0] ** 2), (0, 1, 2))(x, row, column)
+
+    found = [*pb.compile_grad(f)(x, row, column), *pb.compile_grad(gradients)(x, row, column)]
+    monkeypatch.setattr(emit_nest, "LONG_ROW", 10**9)
+    wanted = [*pb.compile_grad(f)(x, row, column), *pb.compile_grad(gradients)(x, row, column)]
+    assert [each.tobytes() for each in found] == [each.tobytes() for each in wanted]
+
+
+def test_long_rows_of_several_functions_are_run_in_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One loop for each elementary function, one for the rest; not where too much would be passed on."""
+    x = np.linspace(-1.0, 1.0, emit_nest.LONG_ROW)
+
+    def loops(f: Any) -> int:
+        return str(pb.compile_grad(f).lower(x).llvm).count("\nvector")
+
+    def f(x: Any) -> Any:
+        return np.tanh(x) * np.exp(x)
+
+    assert loops(f) == 3
+    assert loops(lambda x: np.tanh(np.exp(x))) == loops(lambda x: (np.tanh(x), np.exp(x))) == 2
+    for alone in (lambda x: np.tanh(x) + x, lambda x: np.sin(x) * np.exp(x), lambda x: np.tanh(x) * np.exp(x) + x**1.7):
+        assert loops(alone) == 1
+    monkeypatch.setattr(stages, "MOST_PASSED", 1)
+    assert loops(f) == 1
 
 
 def test_registers_are_of_a_known_width() -> None:

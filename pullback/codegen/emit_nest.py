@@ -6,7 +6,7 @@ wherever it lies.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import cast
@@ -17,6 +17,7 @@ from pullback.codegen.llvm_scalar import LlvmScalarBuilder
 from pullback.codegen.llvm_text import FunctionText, element_type, memory_type
 from pullback.codegen.nest import FLOAT_LANES, Nest, Reduced
 from pullback.codegen.reduce import Accumulator, accumulator
+from pullback.codegen.stages import STRIP, Stage, is_periodic, stages
 from pullback.dtypes import DType, f32, i64
 from pullback.ir.core import Operation, Value
 from pullback.ir.ops.arithmetic import Pow
@@ -39,16 +40,9 @@ Shorter bodies are up to a fifth faster with two.
 
 
 LONG_ROW = 16_384
-"""Elements of a row from which a turn may take 128 bytes: that costs twice the time to compile the nest."""
+"""Elements of a row from which the nest may take more time to compile: for turns of 128 bytes, or for stages."""
 WIDE_BODY = {4: LONG_BODY, 8: 40}
 """Work below which it is worth it, by bytes of an element: of float64, one elementary function and what is about it."""
-PERIODIC = frozenset({Elementary.SIN, Elementary.COS})
-"""Functions of two polynomials side by side: chains enough, and a tenth slower with more or with constants loaded."""
-
-
-def is_periodic(nest: Nest) -> bool:
-    """Whether the nest computes a function of `PERIODIC`."""
-    return any(isinstance(each.op, Smooth) and each.op.function in PERIODIC for each in nest.operations)
 
 
 def turn_lanes(nest: Nest) -> int:
@@ -64,7 +58,7 @@ def turn_lanes(nest: Nest) -> int:
         return max(2, lanes * register // 64)
     if register < 32 or nest.shape[-1] < LONG_ROW or not 20 <= work < WIDE_BODY[64 // lanes]:
         return lanes
-    enough = is_periodic(nest) or any(isinstance(operation.op, Pow) for operation in nest.operations)
+    enough = is_periodic(nest.operations) or any(isinstance(operation.op, Pow) for operation in nest.operations)
     return lanes if enough else 2 * lanes
 
 
@@ -108,6 +102,20 @@ def emit_nest(
 
 
 @dataclass
+class _Row:
+    """The row being emitted: where it lies, the single elements that are the same all over it, its accumulators.
+
+    In strips, the one at hand begins at `start`, and `passed` says where what earlier stages pass on stands.
+    """
+
+    indices: dict[int, str]
+    fixed: dict[Value, Scalar]
+    kinds: dict[Value, Accumulator]
+    start: str = "0"
+    passed: dict[Value, str] = field(default_factory=dict)
+
+
+@dataclass
 class _Emitter:
     function: FunctionText
     nest: Nest
@@ -116,14 +124,12 @@ class _Emitter:
     straight: bool
     lanes: int = field(init=False)
     shared: frozenset[Elementary] = field(init=False)
-    periodic: bool = field(init=False)
     slots: dict[Value, str] = field(default_factory=dict)
     """Stack slots of the row accumulators between rows."""
 
     def __post_init__(self) -> None:
         self.lanes = vector_lanes(self.nest)
         self.shared = repeated(self.nest.operations)
-        self.periodic = is_periodic(self.nest)
 
     # Memory
 
@@ -160,7 +166,7 @@ class _Emitter:
             kind = accumulator(reduced, self.lanes)
             f.emit(f"store {kind.type} {kind.identity}, ptr {self.slots[reduced.target.buffer]}, align 64")
         if rank == 0:
-            self.row_body(1, None, indices, {}, {}, {})
+            self.row_body(1, None, _Row(indices, {}, {}), {}, {}, Stage(nest.operations, []))
         elif axis == rank - 1:
             self.row(axis, indices)
         elif self.straight:
@@ -189,33 +195,66 @@ class _Emitter:
         """The last axis: a loop of full vectors, then one body of exactly the lanes that are left."""
         f, nest = self.function, self.nest
         size = nest.shape[axis]
-        turn = turn_lanes(nest)
+        parts = [whole := Stage(nest.operations, [])]
+        if size >= LONG_ROW and not self.shared:
+            parts = stages(nest)
+        # Stages have chains enough side by side.
+        turn = turn_lanes(nest) if len(parts) == 1 else self.lanes
         main = size - size % max(self.lanes, turn)
-        fixed = self.hoist(axis, indices)
         kinds = {r.target.buffer: accumulator(r, self.lanes) for r in nest.reductions if r.row_axes}
+        row = _Row(indices, self.hoist(axis, indices), kinds)
         current = {
             buffer: f.let(f"load {kind.type}, ptr {self.slots[buffer]}, align 64") for buffer, kind in kinds.items()
         }
         if main == self.lanes or self.straight:
             for start in range(0, main, self.lanes):
-                current = self.row_body(self.lanes, str(start), indices, fixed, current, kinds)
+                current = self.row_body(self.lanes, str(start), row, current, kinds, whole)
+        elif len(parts) > 1:
+            current = self.strips(parts, main, row, current)
         elif main:
-            current = self.vector_loop(turn, main, indices, fixed, current, kinds)
+            current = self.vector_loop(turn, "0", str(main), row, current, whole)
         if size > main:
-            current = self.row_body(size - main, str(main), indices, fixed, current, kinds)
+            current = self.row_body(size - main, str(main), row, current, kinds, whole)
         for buffer, kind in kinds.items():
             f.emit(f"store {kind.type} {current[buffer]}, ptr {self.slots[buffer]}, align 64")
 
+    def strips(self, parts: Sequence[Stage], main: int, row: _Row, current: dict[Value, str]) -> dict[Value, str]:
+        """Elements from 0 to `main`, strip by strip, each stage by stage; what is passed on stands on the stack."""
+        f = self.function
+        row.passed = {
+            value: f.alloca(f"[{STRIP} x {memory_type(value.type.dtype, 1)}]", 64) for part in parts for value in part.passed
+        }
+        before, head, done = f.block, f.fresh_label("strip"), f.fresh_label("rest")
+        f.emit(f"br label %{head}")
+        f.label(head)
+        row.start = f.fresh()
+        totals = {buffer: f.fresh() for buffer in current}
+        place = len(f.lines)
+        stop = f.let(f"add i64 {row.start}, {STRIP}")
+        if main % STRIP:
+            stop = f.let(f"select i1 {f.let(f'icmp ult i64 {stop}, {main}')}, i64 {stop}, i64 {main}")
+        for part in parts[:-1]:
+            self.vector_loop(self.lanes, row.start, stop, row, {}, part)
+        after = self.vector_loop(self.lanes, row.start, stop, row, totals, parts[-1])
+        f.emit(f"br i1 {f.let(f'icmp ult i64 {stop}, {main}')}, label %{head}, label %{done}")
+        heads = [f"  {row.start} = phi i64 [ 0, %{before} ], [ {stop}, %{f.block} ]"]
+        for buffer, name in totals.items():
+            kind = row.kinds[buffer].type
+            heads.append(f"  {name} = phi {kind} [ {current[buffer]}, %{before} ], [ {after[buffer]}, %{f.block} ]")
+        f.lines[place:place] = heads
+        f.label(done)
+        row.passed = {}
+        return after
+
     def vector_loop(
-        self, lanes: int, main: int, indices: dict[int, str], fixed: dict[Value, Scalar], current: dict[Value, str],
-        kinds: dict[Value, Accumulator],
-    ) -> dict[Value, str]:  # fmt: skip
-        """Elements from 0 to `main`, in turns of `lanes`, accumulators in registers.
+        self, lanes: int, start: str, stop: str, row: _Row, current: dict[Value, str], part: Stage
+    ) -> dict[Value, str]:
+        """A stage of the elements from `start` to `stop`, in turns of `lanes`, accumulators in registers.
 
         A turn may take fewer lanes than an accumulator has. Then the accumulator is several, which take turns: each
         element is added where it would be with full lanes.
         """
-        f = self.function
+        f, kinds = self.function, {buffer: row.kinds[buffer] for buffer in current}
         narrow = {buffer: kind.narrowed(lanes) for buffer, kind in kinds.items()}
         parts = {buffer: kind.parts(f, current[buffer], narrow[buffer].lanes) for buffer, kind in kinds.items()}
         before, head, done = f.block, f.fresh_label("vector"), f.fresh_label("rest")
@@ -224,12 +263,12 @@ class _Emitter:
         index = f.fresh()
         phis = {buffer: [f.fresh() for _ in each] for buffer, each in parts.items()}
         place = len(f.lines)
-        after = self.row_body(lanes, index, indices, fixed, {buffer: names[0] for buffer, names in phis.items()}, narrow)
+        after = self.row_body(lanes, index, row, {buffer: names[0] for buffer, names in phis.items()}, narrow, part)
         turned = {buffer: [*names[1:], after[buffer]] for buffer, names in phis.items()}
         following = f.let(f"add i64 {index}, {lanes}")
-        more = f.let(f"icmp ult i64 {following}, {main}")
+        more = f.let(f"icmp ult i64 {following}, {stop}")
         f.emit(f"br i1 {more}, label %{head}, label %{done}")
-        heads = [f"  {index} = phi i64 [ 0, %{before} ], [ {following}, %{f.block} ]"]
+        heads = [f"  {index} = phi i64 [ {start}, %{before} ], [ {following}, %{f.block} ]"]
         for buffer, names in phis.items():
             kind = narrow[buffer].type
             for name, first, again in zip(names, parts[buffer], turned[buffer], strict=True):
@@ -251,33 +290,69 @@ class _Emitter:
     # The body
 
     def row_body(
-        self, lanes: int, index: str | None, indices: dict[int, str], fixed: dict[Value, Scalar],
-        current: dict[Value, str], kinds: Mapping[Value, Accumulator],
+        self, lanes: int, index: str | None, row: _Row, current: dict[Value, str], kinds: Mapping[Value, Accumulator],
+        part: Stage,
     ) -> dict[Value, str]:  # fmt: skip
-        """Read, compute, write, accumulate for `lanes` elements from `index` on; gives the new accumulators."""
-        f, nest = self.function, self.nest
-        s = LlvmScalarBuilder(f, lanes, self.shared, from_memory=not self.periodic)
-        last = len(nest.shape) - 1
-        here = indices if index is None else {**indices, last: index}
-        values: dict[Value, Scalar] = {}
-        for value, op in nest.constants.items():
-            values[value] = s.constant(op.dtype, op.value)
-        for value, scalar in nest.scalars.items():
-            values[value] = splat(f, self.scalars[scalar], lanes)
-        for value, map in nest.counters.items():
-            values[value] = self.count(s, map, here, value.type.dtype)
-        for value, access in nest.reads.items():
-            if value in fixed:
-                values[value] = splat(f, fixed[value], lanes)
-                continue
-            dtype = value.type.dtype
-            pointer = self.place(self.pointers[access.buffer], dtype, access.map, here)
-            stride = access.map.strides[last] if lanes > 1 else 1
-            values[value] = load(f, pointer, dtype, lanes, stride)
-        for operation in nest.operations:
+        """Read, compute, write, accumulate for `lanes` elements from `index` on; gives the new accumulators.
+
+        A stage that passes values on does only that with them.
+        """
+        f, last = self.function, len(self.nest.shape) - 1
+        s = LlvmScalarBuilder(f, lanes, self.shared, from_memory=not is_periodic(part.operations))
+        here = row.indices if index is None else {**row.indices, last: index}
+        offset = f.let(f"sub i64 {index}, {row.start}") if row.passed else "0"
+        values = self.inputs(s, here, row, part, offset)
+        for operation in part.operations:
             f.source(operation.location)
-            operands = [values[nest.aliases.get(operand, operand)] for operand in operation.operands]
+            operands = [values[self.nest.aliases.get(operand, operand)] for operand in operation.operands]
             values[operation.result] = cast(Elementwise, operation.op).lower(s, *operands)
+        for value in part.passed:
+            dtype = value.type.dtype
+            store(f, f.moved(row.passed[value], memory_type(dtype, 1), offset), values[value], lanes)
+        return {} if part.passed else self.outputs(s, here, values, current, kinds)
+
+    def needed(self, part: Stage) -> dict[Value, None]:
+        """The values that a stage reads and does not make."""
+        nest = self.nest
+        read = [nest.aliases.get(value, value) for operation in part.operations for value in operation.operands]
+        if not part.passed:
+            read += [value for value, _ in (*nest.writes, *nest.adds)]
+            read += [reduced.operand for reduced in nest.reductions]
+        made = {operation.result for operation in part.operations}
+        return dict.fromkeys(value for value in read if value not in made)
+
+    def inputs(
+        self, s: LlvmScalarBuilder, here: Mapping[int, str], row: _Row, part: Stage, offset: str
+    ) -> dict[Value, Scalar]:
+        """What a stage reads; what earlier ones pass on stands at an `offset` in the strip."""
+        f, nest, lanes = self.function, self.nest, s.lanes
+        last = len(nest.shape) - 1
+        values: dict[Value, Scalar] = {}
+        for value in self.needed(part):
+            dtype = value.type.dtype
+            if value in nest.constants:
+                values[value] = s.constant(dtype, nest.constants[value].value)
+            elif value in nest.scalars:
+                values[value] = splat(f, self.scalars[nest.scalars[value]], lanes)
+            elif value in nest.counters:
+                values[value] = self.count(s, nest.counters[value], here, dtype)
+            elif value in row.fixed:
+                values[value] = splat(f, row.fixed[value], lanes)
+            elif value in nest.reads:
+                access = nest.reads[value]
+                pointer = self.place(self.pointers[access.buffer], dtype, access.map, here)
+                values[value] = load(f, pointer, dtype, lanes, access.map.strides[last] if lanes > 1 else 1)
+            else:
+                values[value] = load(f, f.moved(row.passed[value], memory_type(dtype, 1), offset), dtype, lanes)
+        return values
+
+    def outputs(
+        self, s: LlvmScalarBuilder, here: Mapping[int, str], values: Mapping[Value, Scalar], current: dict[Value, str],
+        kinds: Mapping[Value, Accumulator],
+    ) -> dict[Value, str]:  # fmt: skip
+        """Write and accumulate; gives the new accumulators."""
+        f, nest, lanes = self.function, self.nest, s.lanes
+        last = len(nest.shape) - 1
         for value, access in nest.writes:
             dtype = value.type.dtype
             pointer = self.place(self.pointers[access.buffer], dtype, access.map, here)
