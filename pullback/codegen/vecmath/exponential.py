@@ -105,17 +105,21 @@ def power_of_two(s: ScalarBuilder, k: Scalar, dtype: DType) -> Scalar:
     return s.from_bits(shifted_left(s, k, FORMATS[dtype].fraction))
 
 
+def power_of_two_in_halves(s: ScalarBuilder, k: Scalar, dtype: DType) -> tuple[Scalar, Scalar]:
+    """Two normal numbers whose product is 2**k, for k beyond the range of one; k comes with the bias twice."""
+    form = FORMATS[dtype]
+    half = s.bit_and(shifted_left(s, k, form.fraction - 1), s.constant(form.integer, form.exponent_mask))
+    return s.from_bits(half), s.from_bits(s.sub(shifted_left(s, k, form.fraction), half))
+
+
 def exp_limited(s: ScalarBuilder, x: Scalar, power: int = 0, remainder: Scalar | None = None) -> Scalar:
     """2**power · exp(x + remainder) for x between the constants' `lowest` and `highest`, or NaN; `power` is small.
 
     2**k (1 + (e**r - 1)), with 2**k as two factors: so results overflow and lose bits below 2**-1022 on their own.
     """
-    form = FORMATS[x.dtype]
-    r = reduce(s, x, bias=2 * form.bias + power)
+    r = reduce(s, x, bias=2 * FORMATS[x.dtype].bias + power)
     less_one = growth(s, r) if remainder is None else s.add(r.high, bend(s, r, remainder=remainder))
-    half = s.bit_and(shifted_left(s, r.bits, form.fraction - 1), s.constant(form.integer, form.exponent_mask))
-    other = s.from_bits(s.sub(shifted_left(s, r.bits, form.fraction), half))
-    factor = s.from_bits(half)
+    factor, other = power_of_two_in_halves(s, r.bits, x.dtype)
     return s.mul(s.fma(less_one, factor, factor), other)
 
 

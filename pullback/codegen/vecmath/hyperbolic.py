@@ -30,20 +30,27 @@ _RATIOS: Mapping[DType, _Ratio] = MappingProxyType({
 })  # fmt: skip
 
 
+def tangent(s: ScalarBuilder, r: Scalar, scale: int = 1) -> tuple[Scalar, Scalar]:
+    """t and d with tanh(r / scale) = t / d, for |r / scale| <= ln(2)/4 and a `scale` of 1 or 2."""
+    p, q = ([each / scale ** (2 * power) for power, each in enumerate(half, 1)]
+            for half in (_RATIOS[r.dtype].p, _RATIOS[r.dtype].q))  # fmt: skip
+    z = s.mul(r, r)
+    t = s.fma(s.mul(r, z), estrin(s, z, p), r)
+    return t, s.fma(z, estrin(s, z, [scale * each for each in q]), s.constant(r.dtype, scale))
+
+
 def tanh(s: ScalarBuilder, x: Scalar) -> Scalar:
     """tanh(a + r) of tanh(a) = (2**k - 1) / (2**k + 1) and tanh(r) = t / d, where |x| = a + r, a = k ln(2)/2.
 
     One division of ((2**k - 1) d + (2**k + 1) t) by ((2**k + 1) d + (2**k - 1) t). k ln(2)/2 is rounded once only: what
     that loses is nothing beside tanh(x), which is flat where k is large.
     """
-    dtype, one, ratio = x.dtype, s.constant(x.dtype, 1.0), _RATIOS[x.dtype]
+    dtype, one = x.dtype, s.constant(x.dtype, 1.0)
     magnitude = at_most(s, s.abs(x), CONSTANTS[dtype].flat / 2)
     rounder = s.constant(dtype, FORMATS[dtype].rounder + FORMATS[dtype].bias)
     shifted = s.fma(magnitude, s.constant(dtype, 2 * LOG2_E), rounder)
     r = s.fma(s.sub(shifted, rounder), s.constant(dtype, -LN_2 / 2), magnitude)
-    z = s.mul(r, r)
-    t = s.fma(s.mul(r, z), estrin(s, z, ratio.p), r)
-    d = s.fma(z, estrin(s, z, ratio.q), one)
+    t, d = tangent(s, r)
     factor = power_of_two(s, s.bits(shifted), dtype)
     less, more = s.sub(factor, one), s.add(factor, one)
     above = s.fma(less, d, s.mul(more, t))

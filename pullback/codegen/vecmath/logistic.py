@@ -4,19 +4,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from pullback.codegen.vecmath.binary import at_least
-from pullback.codegen.vecmath.exponential import CONSTANTS, exp_limited, exp_of_negated_magnitude
+from pullback.codegen.vecmath.binary import FORMATS, at_least
+from pullback.codegen.vecmath.exponential import (
+    CONSTANTS,
+    exp_limited,
+    exp_of_negated_magnitude,
+    power_of_two_in_halves,
+    reduce,
+)
+from pullback.codegen.vecmath.hyperbolic import tangent
 from pullback.codegen.vecmath.logarithm import log1p_of_fraction
 from pullback.dtypes import DType, f32, f64
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
 
 
 def sigmoid(s: ScalarBuilder, x: Scalar) -> Scalar:
-    """1 / (1 + e) or e / (1 + e), with e = exp(-|x|)."""
-    one = s.constant(x.dtype, 1.0)
-    decayed = exp_of_negated_magnitude(s, x)
+    """1 / (1 + e) or e / (1 + e), with e = exp(-|x|) = 2**k (d + t) / (d - t) not divided out: t / d is tanh(r/2)."""
+    constants = CONSTANTS[x.dtype]
+    limited = at_least(s, s.neg(s.abs(x)), constants.lowest)
+    reduced = reduce(s, limited, bias=2 * FORMATS[x.dtype].bias)
+    t, d = tangent(s, s.fma(reduced.k, s.constant(x.dtype, -constants.ln2_low), reduced.high), scale=2)
+    factor, other = power_of_two_in_halves(s, reduced.bits, x.dtype)
+    decayed, rest = s.mul(s.mul(s.add(d, t), factor), other), s.sub(d, t)
     positive = s.compare(Compare.GE, x, s.constant(x.dtype, 0.0))
-    return s.div(s.select(positive, one, decayed), s.add(decayed, one))
+    return s.div(s.select(positive, rest, decayed), s.add(decayed, rest))
 
 
 def softplus(s: ScalarBuilder, x: Scalar) -> Scalar:
@@ -47,7 +58,7 @@ FUNCTIONS: Mapping[Elementary, Callable[..., Scalar]] = MappingProxyType({
 })  # fmt: skip
 
 BOUNDS: Mapping[tuple[Elementary, DType], float] = MappingProxyType({
-    (Elementary.SIGMOID, f32): 2.5, (Elementary.SIGMOID, f64): 2.75,
+    (Elementary.SIGMOID, f32): 2.75, (Elementary.SIGMOID, f64): 2.75,
     (Elementary.SOFTPLUS, f32): 2.5, (Elementary.SOFTPLUS, f64): 2.5,
     (Elementary.LOGADDEXP, f32): 4.0, (Elementary.LOGADDEXP, f64): 4.0,
 })  # fmt: skip
