@@ -53,7 +53,23 @@ UNKNOWN = Location("", 0)
 _PACKAGE = str(Path(__file__).parent) + "/"
 
 
-@lru_cache(maxsize=1 << 16)
+MAX_PLACES = 1 << 16
+
+_places: dict[tuple[int, int], tuple[CodeType, Location]] = {}
+"""Locations by the address of the code and the instruction: hashing code itself goes through all its constants. An entry
+keeps its code, so that no other code comes to stand at the address."""
+
+
+def _place(code: CodeType, instruction: int) -> Location:
+    """The location of one bytecode instruction, resolved once."""
+    found = _places.get((id(code), instruction))
+    if found is None:
+        if len(_places) >= MAX_PLACES:
+            _places.clear()
+        found = _places[id(code), instruction] = code, _resolve(code, instruction)
+    return found[1]
+
+
 def _resolve(code: CodeType, instruction: int) -> Location:
     """The location of one bytecode instruction; Python 3.10 knows the line only."""
     lines = (line for start, end, line in code.co_lines() if start <= instruction < end)
@@ -83,7 +99,7 @@ def caller() -> Location:
     while frame is not None:
         code = frame.f_code
         if not _is_internal(code.co_filename):
-            return _resolve(code, frame.f_lasti)
+            return _place(code, frame.f_lasti)
         if frame.f_back is None:
             break
         frame = frame.f_back

@@ -141,43 +141,18 @@ class Waiting(Builder):
 Key: TypeAlias = tuple[Any, ...]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Graph:
-    """Operations that wait, in running order, the known values they start from, and the values they are to give."""
+    """Operations that wait, in running order, the known values they start from, and the values they are to give.
+
+    `key` is what has to agree for the same native code to serve: ops, what each reads by number (inputs count down from
+    -1, results up from 0), the types of inputs where an op does not say them, and the numbers of what is wanted.
+    """
 
     operations: list[Operation]
     inputs: list[Value]
     outputs: list[Value]
-
-    def key(self) -> Key:
-        """What has to agree for the same native code to serve."""
-        number: dict[Value, int] = {}
-        parts: list[Any] = []
-        for value in self.inputs:
-            number[value] = len(number)
-            parts.append(value.type)
-        place = len(number)
-        first: dict[Operation, int] = {}
-        for operation in self.operations:
-            op = operation.op
-            parts.append(op)
-            for operand in operation.operands:
-                found = number.get(operand)
-                parts.append(first[operand.owner] + operand.index if found is None else found)  # type: ignore[index]
-            first[operation] = place
-            if isinstance(op, Several):
-                place += len(op.slots)
-                continue
-            place += len(operation.results)
-            if operation.regions:
-                names = {
-                    value: number[value] if value in number else first[value.owner] + value.index  # type: ignore[index]
-                    for value in operation_reads(operation)
-                }
-                parts.append(_regions_text(operation, names))
-        for value in self.outputs:
-            parts.append(first[value.owner] + value.index)  # type: ignore[index]
-        return tuple(parts)
+    key: Key
 
     def function(self) -> Function:
         """The graph as a function of its inputs, free of the values that wait here, units taken apart."""
@@ -218,40 +193,58 @@ def _regions_text(operation: Operation, number: dict[Value, int]) -> str:
 
 def _collect(wanted: Sequence[Value]) -> _Graph:
     """The graph behind values: everything that waits below them, and who else wants a part of it."""
-    operations: list[Operation] = []
-    inputs: dict[Value, None] = {}
-    seen: set[Operation] = set()
-    stack: list[Operation | None] = []
-    for value in wanted:
-        owner = value.owner
-        if owner is None or owner in seen or value.contents.array is not None:
+    outputs = dict.fromkeys([value for value in wanted if value.contents.array is None])
+    inputs: dict[Value, int] = {}
+    first: dict[Operation, int] = {}
+    """The number of an operation's first result (of a unit: of its first slot)."""
+    parts: list[Any] = []
+    place = 0
+    stack = [value.owner for value in reversed(list(outputs)) if value.owner is not None]
+    while stack:
+        operation = stack[-1]
+        if operation in first:
+            stack.pop()
             continue
-        stack.append(owner)
-        while stack:
-            operation = stack.pop()
-            if operation is None:
-                # Everything above the mark is done.
-                operation = stack.pop()
-                assert operation is not None
-                operations.append(operation)
-                continue
-            if operation in seen:
-                continue
-            seen.add(operation)
-            stack.append(operation)
-            stack.append(None)
-            for operand in operation_reads(operation) if operation.regions else operation.operands:
-                owner = operand.owner
-                if owner is None or operand.contents.array is not None:
-                    inputs[operand] = None
-                elif owner not in seen:
+        plain = type(operation) is not Unit
+        reads = operation_reads(operation) if operation.regions else operation.operands
+        numbers: list[Any] = [operation.op]
+        above = len(stack)
+        for operand in reads:
+            owner = operand.owner
+            if owner is None or operand.contents.array is not None:
+                number = inputs.get(operand)
+                if number is None:
+                    number = inputs[operand] = ~len(inputs)
+                if plain:
+                    numbers.append(operand.type)
+            else:
+                start = first.get(owner)
+                if start is None:
                     stack.append(owner)
-    outputs = {value: None for value in wanted if value.contents.array is None}
-    for operation in operations:
+                    continue
+                number = start + operand.index
+            numbers.append(number)
+        if len(stack) > above:
+            # It is looked at again once what it reads is done.
+            continue
+        stack.pop()
+        first[operation] = place
+        parts += numbers
+        if plain:
+            place += len(operation.results)
+            if operation.regions:
+                parts.append(_regions_text(operation, {
+                    value: number if (number := inputs.get(value)) is not None else first[value.owner] + value.index
+                    for value in reads
+                }))  # fmt: skip
+        else:
+            place += len(operation.op.slots)  # type: ignore[attr-defined]
         for result in results_of(operation):
-            if result.contents.holders > 0 and result.contents.array is None:
+            contents = result.contents
+            if contents.holders > 0 and contents.array is None:
                 outputs[result] = None
-    return _Graph(operations, list(inputs), list(outputs))
+    key = tuple(parts), tuple([first[value.owner] + value.index for value in outputs])  # type: ignore[index]
+    return _Graph(list(first), list(inputs), list(outputs), key)
 
 
 @dataclass
@@ -282,7 +275,7 @@ class Engine:
         graph = _collect(wanted)
         if not graph.operations:
             return
-        key = graph.key()
+        key = graph.key
         found = self.graphs.get(key)
         if found is None:
             found = self.graphs[key] = _Known()

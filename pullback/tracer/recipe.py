@@ -74,6 +74,8 @@ class Recipe:
     whole: Several | None
     adjoints: dict[Any, Adjoint] = field(default_factory=dict)
     kept: dict[tuple[int, ...], frozenset[int]] = field(default_factory=dict)
+    patterns: dict[Any, Any] = field(default_factory=dict)
+    """The graph's steps that follow this recipe, by what they have in common: see `autograd.Pattern`."""
 
     @staticmethod
     def of(operations: Sequence[Operation], inputs: Sequence[Value], outputs: Sequence[Value]) -> Recipe:

@@ -441,7 +441,7 @@ class Tensor(TensorBase):
         return ar.written("AddBackward0", ar._times(ar._add, alpha), self, other)
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
-        return ar.written("SubBackward0", ar._times(ar.emit(arithmetic.Sub()), alpha), self, other)
+        return ar.written("SubBackward0", ar._times(ar._sub, alpha), self, other)
 
     def mul_(self, other: Any) -> Any:
         return ar.written("MulBackward0", ar._mul, self, other)
@@ -450,7 +450,7 @@ class Tensor(TensorBase):
         if not self.dtype_.is_float:
             raise AutogradError("result type Float can't be cast to the desired output type "
                                 f"{ar._WORDS[self.dtype_.name]}", location=caller())  # fmt: skip
-        return ar.written("DivBackward0", ar.emit(arithmetic.Div()), self, other)
+        return ar.written("DivBackward0", ar._div, self, other)
 
     def pow_(self, exponent: Any) -> Any:
         rule = ar.emit(arithmetic.Pow()) if isinstance(exponent, TensorBase) else ar.power_by(exponent)

@@ -18,12 +18,24 @@ from pullback.ir.ops import logic as l
 from pullback.ir.ops.creation import Full
 from pullback.location import caller
 from pullback.tracer.contents import known
-from pullback.tracer.recipe import KeyedRule, rule_key
+from pullback.tracer.grad_mode import is_grad_enabled
+from pullback.tracer.plan import PLANS, Plan, rule_identity
+from pullback.tracer.recipe import KeyedRule, recipe_for, rule_key
 from pullback.tracer.semantics import elementwise as s
-from pullback.tracer.tensor_base import TensorBase, Unseen, check_writable, record, write_recorded
+from pullback.tracer.tensor_base import (
+    TensorBase,
+    Unseen,
+    check_unshared,
+    check_writable,
+    record,
+    shown_places,
+    values_of,
+    write_recorded,
+)
 
 Number: TypeAlias = "bool | int | float"
 Operand: TypeAlias = "TensorBase | Number"
+Rule: TypeAlias = Callable[..., Value]
 
 DEFAULT_FLOAT = dtypes.f32
 
@@ -69,9 +81,12 @@ def result_dtype(operands: Sequence[Operand]) -> DType:
     return result
 
 
+_OPERANDS = (TensorBase, float, int)
+
+
 def checked(operand: Any, tensor: TensorBase, name: str = "") -> Operand:
     """An operand as a tensor or a Python number. Raises: ArgumentError for anything else."""
-    if isinstance(operand, TensorBase | bool | int | float):
+    if isinstance(operand, _OPERANDS):
         return operand
     if isinstance(operand, np.ndarray | np.generic) and dtypes.from_numpy(operand.dtype) is not None:
         return tensor.of_array(np.array(operand, order="C")) if operand.ndim else operand.item()
@@ -83,6 +98,16 @@ def checked(operand: Any, tensor: TensorBase, name: str = "") -> Operand:
 
 def constant(number: Number, dtype: DType) -> Value:
     """A Python number as a value of its own: it may differ from call to call without another graph."""
+    return _known_other_than_zero(number, dtype) if number else _known_of(number, dtype)
+
+
+@lru_cache(maxsize=1 << 10)
+def _known_other_than_zero(number: Number, dtype: DType) -> Value:
+    # Equal numbers have equal contents, but for zeros, which have signs.
+    return _known_of(number, dtype)
+
+
+def _known_of(number: Number, dtype: DType) -> Value:
     return _known_number(np.asarray(number, dtype.numpy).tobytes(), dtype)
 
 
@@ -126,9 +151,51 @@ def common_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return result
 
 
-def apply(name: str, rule: Callable[..., Value], operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> Any:
-    """A rule of operands in one dtype and shape, recorded; with `gaps` numbers show as inputs of the step."""
-    return record(name, Fitted(rule, dtype, broadcast(operands)), *as_values(operands, dtype, gaps))
+Policy: TypeAlias = "DType | Callable[[Sequence[Operand]], DType]"
+"""The dtype in which a rule takes its operands, or what tells it from them (their dtypes, sizes and classes alone)."""
+
+
+def apply(name: str, rule: Rule, operands: Sequence[Operand], policy: Policy, gaps: bool = True) -> Any:
+    """A rule of operands in one dtype and shape, recorded; with `gaps` numbers show as inputs of the step.
+
+    Raises: what the policy raises; AutogradError where the operands have no common shape.
+    """
+    identity = rule_identity(rule)
+    parts: list[Any] = [apply, name, identity, policy, gaps]
+    for each in operands:
+        if isinstance(each, TensorBase):
+            parts += (each._layout.shape, each.dtype_)
+        else:
+            parts.append(each.__class__)
+    key = tuple(parts)
+    found = None if identity is None else PLANS.known.get(key)
+    if found is not None:
+        return _followed(found[0], operands)
+    dtype = policy if isinstance(policy, DType) else policy(operands)
+    fitted, shown = Fitted(rule, dtype, broadcast(operands)), as_values(operands, dtype, gaps)
+    if identity is not None:
+        recipe = recipe_for(fitted, values_of(shown))
+        if Plan.fits(recipe):
+            PLANS.keep(key, Plan(name, recipe, *shown_places(shown), dtype), rule)
+    return record(name, fitted, *shown)
+
+
+def _followed(plan: Plan, operands: Sequence[Operand]) -> Any:
+    """A planned step on these operands."""
+    values: list[Value] = []
+    flows = False
+    kind: Any = None
+    for each in operands:
+        if isinstance(each, TensorBase):
+            storage = each._storage
+            waiting = storage._value
+            values.append(each.value if waiting is None or each._chain else waiting)
+            flows = flows or each._requires_grad or (each._base is not None and each.needs_grad)
+            if kind is None:
+                kind = type(each)
+        else:
+            values.append(constant(each, plan.numbers))
+    return plan.follow(operands, values, kind, flows)
 
 
 def as_values(operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> list[Any]:
@@ -161,13 +228,32 @@ class Fitted(KeyedRule):
         return self.rule(b, *[fit(b, value, self.dtype, self.shape) for value in values])
 
 
+class Emitted(KeyedRule):
+    """The rule of one op; there is one object for each, which `emit` gives."""
+
+    __slots__ = ("op",)
+
+    def __init__(self, op: Op) -> None:
+        self.op = op
+
+    def key(self) -> Any:
+        return self
+
+    def __call__(self, b: Builder, *values: Value) -> Value:
+        return b.value(self.op, *values)
+
+
 @lru_cache(maxsize=1 << 8)
-def emit(op: Op) -> Callable[..., Value]:
-    return lambda b, *values: b.value(op, *values)
+def emit(op: Op) -> Emitted:
+    """The rule of an op of these operands."""
+    return Emitted(op)
 
 
 def _add(b: Builder, x: Value, y: Value) -> Value:
     return b.value(l.LogicalOr() if x.type.dtype.is_bool else a.Add(), x, y)
+
+
+_sub, _div, _neg, _abs = emit(a.Sub()), emit(a.Div()), emit(a.Neg()), emit(a.Abs())
 
 
 def _mul(b: Builder, x: Value, y: Value) -> Value:
@@ -188,17 +274,21 @@ def _times(rule: Callable[..., Value], alpha: Number) -> Callable[..., Value]:
 def add(input: Any, other: Any, *, alpha: Number = 1) -> Any:
     """input + alpha * other."""
     other = checked(other, input, "+")
-    return apply("AddBackward0", _times(_add, alpha), (input, other), result_dtype((input, other)))
+    return apply("AddBackward0", _times(_add, alpha), (input, other), result_dtype)
 
 
 def sub(input: Any, other: Any, *, alpha: Number = 1) -> Any:
     """input - alpha * other."""
     other = checked(other, input, "-")
-    dtype = result_dtype((input, other))
+    return apply("SubBackward0", _times(_sub, alpha), (input, other), _difference_dtype)
+
+
+def _difference_dtype(operands: Sequence[Operand]) -> DType:
+    dtype = result_dtype(operands)
     if dtype.is_bool:
         raise AutogradError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                             "`logical_xor()` operator instead.", location=caller())  # fmt: skip
-    return apply("SubBackward0", _times(emit(a.Sub()), alpha), (input, other), dtype)
+    return dtype
 
 
 def rsub(input: Any, other: Any) -> Any:
@@ -213,7 +303,7 @@ def rsub(input: Any, other: Any) -> Any:
 def mul(input: Any, other: Any) -> Any:
     """input * other."""
     other = checked(other, input, "*")
-    return apply("MulBackward0", _mul, (input, other), result_dtype((input, other)))
+    return apply("MulBackward0", _mul, (input, other), result_dtype)
 
 
 def as_float(dtype: DType) -> DType:
@@ -224,11 +314,27 @@ def as_float(dtype: DType) -> DType:
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """input / other; `rounding_mode` "floor" or "trunc" rounds."""
     other = checked(other, input, "/")
-    dtype = result_dtype((input, other))
     if rounding_mode is not None:
         rule = emit(a.FloorDivide()) if rounding_mode == "floor" else _truncated
-        return apply("DivBackward2", rule, (input, other), dtype)
-    return apply("DivBackward0", emit(a.Div()), (input, other), as_float(dtype))
+        return apply("DivBackward2", rule, (input, other), result_dtype)
+    return apply("DivBackward0", _div, (input, other), float_dtype)
+
+
+def float_dtype(operands: Sequence[Operand]) -> DType:
+    """The dtype of a float function of the operands."""
+    return as_float(result_dtype(operands))
+
+
+def own_dtype(operands: Sequence[Operand]) -> DType:
+    """The dtype of the first operand, which is a tensor."""
+    first = operands[0]
+    assert isinstance(first, TensorBase)
+    return first.dtype_
+
+
+def own_float_dtype(operands: Sequence[Operand]) -> DType:
+    """The dtype of a float function of the first operand, which is a tensor."""
+    return as_float(own_dtype(operands))
 
 
 def _truncated(b: Builder, x: Value, y: Value) -> Value:
@@ -250,7 +356,7 @@ def rdiv(input: Any, other: Any) -> Any:
 def floor_divide(input: Any, other: Any) -> Any:
     """Division rounded down."""
     other = checked(other, input, "//")
-    result = apply("NotImplemented", emit(a.FloorDivide()), (input, other), result_dtype((input, other)), gaps=False)
+    result = apply("NotImplemented", emit(a.FloorDivide()), (input, other), result_dtype, gaps=False)
     if result.node is not None:
         result.node.refuse("derivative for aten::floor_divide is not implemented")
     return result
@@ -260,14 +366,14 @@ def remainder(input: Any, other: Any) -> Any:
     """The rest with the divisor's sign."""
     other = checked(other, input, "%")
     name = f"RemainderBackward{int(isinstance(other, TensorBase))}"
-    return apply(name, emit(a.Remainder()), (input, other), result_dtype((input, other)), gaps=False)
+    return apply(name, emit(a.Remainder()), (input, other), result_dtype, gaps=False)
 
 
 def fmod(input: Any, other: Any) -> Any:
     """The rest with the dividend's sign."""
     other = checked(other, input, "fmod")
     name = f"FmodBackward{int(isinstance(other, TensorBase))}"
-    return apply(name, _fmod, (input, other), result_dtype((input, other)), gaps=False)
+    return apply(name, _fmod, (input, other), result_dtype, gaps=False)
 
 
 def _fmod(b: Builder, x: Value, y: Value) -> Value:
@@ -315,9 +421,11 @@ def rpow(input: Any, base: Any) -> Any:
 
 
 def _compared(op: Op) -> Callable[..., Any]:
+    rule = emit(op)
+
     def compared(input: Any, other: Any) -> Any:
         other = checked(other, input, op.name)
-        return apply("", emit(op), (input, other), result_dtype((input, other)))
+        return apply("", rule, (input, other), result_dtype)
 
     compared.__name__ = op.name
     return compared
@@ -366,8 +474,10 @@ bitwise_xor, bitwise_not = _bitwise(l.LogicalXor(), "^"), _bitwise(l.LogicalNot(
 def unary(name: str, op: Op, floats: bool = True) -> Callable[..., Any]:
     """An elementwise function; with `floats`, integers are taken as the default float."""
 
+    rule, policy = emit(op), own_float_dtype if floats else own_dtype
+
     def applied(input: Any) -> Any:
-        return apply(name, emit(op), (input,), as_float(input.dtype_) if floats else input.dtype_)
+        return apply(name, rule, (input,), policy)
 
     applied.__name__ = op.name
     return applied
@@ -403,23 +513,23 @@ def neg(input: Any) -> Any:
     if input.dtype_.is_bool:
         raise AutogradError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
                             "mask, use the `~` or `logical_not()` operator instead.", location=caller())  # fmt: skip
-    return apply("NegBackward0", emit(a.Neg()), (input,), input.dtype_)
+    return apply("NegBackward0", _neg, (input,), own_dtype)
 
 
 def abs(input: Any) -> Any:
     """|input|."""
-    return apply("AbsBackward0", emit(a.Abs()), (input,), input.dtype_)
+    return apply("AbsBackward0", _abs, (input,), own_dtype)
 
 
 def reciprocal(input: Any) -> Any:
     """1 / input."""
-    return apply("ReciprocalBackward0", lambda b, x: s.div(b, 1.0, x), (input,), as_float(input.dtype_))
+    return apply("ReciprocalBackward0", lambda b, x: s.div(b, 1.0, x), (input,), own_float_dtype)
 
 
 def rsqrt(input: Any) -> Any:
     """1 / sqrt(input)."""
     rule = lambda b, x: s.div(b, 1.0, b.value(e.Sqrt(), x))  # noqa: E731
-    return apply("RsqrtBackward0", rule, (input,), as_float(input.dtype_))
+    return apply("RsqrtBackward0", rule, (input,), own_float_dtype)
 
 
 def square(input: Any) -> Any:
@@ -434,14 +544,15 @@ def rectified(b: Builder, x: Value) -> Value:
 
 def relu(input: Any) -> Any:
     """max(input, 0); the derivative at 0 is 0."""
-    return apply("ReluBackward0", rectified, (input,), input.dtype_)
+    return apply("ReluBackward0", rectified, (input,), own_dtype)
 
 
 def _binary(name: str, op: Op, floats: bool = False) -> Callable[..., Any]:
+    rule, policy = emit(op), float_dtype if floats else result_dtype
+
     def applied(input: Any, other: Any) -> Any:
         other = checked(other, input, op.name)
-        dtype = result_dtype((input, other))
-        return apply(name, emit(op), (input, other), as_float(dtype) if floats else dtype)
+        return apply(name, rule, (input, other), policy)
 
     return applied
 
@@ -486,16 +597,43 @@ def where(condition: Any, input: Any, other: Any) -> Any:
 # In place
 
 
-def written(name: str, rule: Callable[..., Value], target: Any, *others: Any) -> Any:
+def written(name: str, rule: Rule, target: Any, *others: Any) -> Any:
     """An operation whose result goes into its first operand. Raises: AutogradError where the dtype cannot hold it."""
-    operands = (target, *(checked(other, target, name) for other in others))
+    operands = (target, *[checked(other, target, name) for other in others])
+    identity = rule_identity(rule)
+    parts: list[Any] = [written, name, identity]
+    flows = False
+    for each in operands:
+        if isinstance(each, TensorBase):
+            parts += (each._layout.shape, each.dtype_)
+            flows = flows or each.needs_grad
+        else:
+            parts.append(each.__class__)
+    key = tuple(parts)
+    if not (flows and is_grad_enabled()):
+        found = None if identity is None else PLANS.known.get(key)
+        if found is not None:
+            check_unshared(target, operands)
+            return _overwritten(found[0], target, operands)
     check_writable(target)
     dtype = result_dtype(operands)
     if category(dtype) > category(target.dtype_):
         raise AutogradError(f"result type {_WORDS[dtype.name]} can't be cast to the desired output type "
                             f"{_WORDS[target.dtype_.name]}", location=caller())  # fmt: skip
-    rule = Fitted(rule, dtype, broadcast(operands))
-    return write_recorded(target, name, rule, *as_values(operands[1:], dtype))
+    fitted, shown = Fitted(rule, dtype, broadcast(operands)), as_values(operands[1:], dtype)
+    if identity is not None:
+        recipe = recipe_for(fitted, values_of((target, *shown)))
+        (kind,) = recipe.output_types
+        if Plan.fits(recipe) and kind.shape == target.sizes and kind.dtype == target.dtype_:
+            PLANS.keep(key, Plan(name, recipe, *shown_places((target, *shown)), dtype), rule)
+    return write_recorded(target, name, fitted, *shown)
+
+
+def _overwritten(plan: Plan, target: TensorBase, operands: Sequence[Operand]) -> TensorBase:
+    """The target, its elements replaced by a planned step that nobody goes back through."""
+    values = [each.value if isinstance(each, TensorBase) else constant(each, plan.numbers) for each in operands]
+    target.overwrite(plan.unit(values)[plan.output])
+    return target
 
 
 _WORDS = {

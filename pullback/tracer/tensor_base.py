@@ -20,6 +20,7 @@ from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node,
 from pullback.tracer.contents import known
 from pullback.tracer.deferred import Waiting, array_of, settle
 from pullback.tracer.grad_mode import is_grad_enabled
+from pullback.tracer.plan import PLANS, Plan, rule_identity
 from pullback.tracer.recipe import Recipe, Rule, recipe_for, write_recipe
 from pullback.tracer.storage import Layout, Storage, Version, ViewOp, view_array, view_value, written
 from pullback.tracer.tensor_mark import IsTensor
@@ -248,8 +249,56 @@ Operand: TypeAlias = "TensorBase | Value | Unseen | None"
 
 def record(name: str, rule: Rule, *operands: Operand, template: TensorBase | None = None) -> Any:
     """Apply a rule to operands (those that are not None) and remember the step if one of them requires grad."""
-    (result,) = record_many(name, rule, *operands, template=template)
-    return result
+    identity = rule_identity(rule)
+    parts: list[Any] = [name, identity]
+    inputs: list[TensorBase | Value | Unseen] = []
+    values: list[Value] = []
+    flows = False
+    first: TensorBase | None = None
+    for each in operands:
+        if isinstance(each, TensorBase):
+            parts += (each._layout.shape, each.dtype_)
+            storage = each._storage
+            waiting = storage._value
+            values.append(each.value if waiting is None or each._chain else waiting)
+            flows = flows or each._requires_grad or (each._base is not None and each.needs_grad)
+            inputs.append(each)
+            if first is None:
+                first = each
+        elif each is None:
+            parts.append(None)
+        else:
+            value = each
+            if isinstance(each, Unseen):
+                parts.append(Unseen)
+                value = each.value
+            parts += (value.type.dtype, value.type.dims)
+            inputs.append(each)
+            values.append(value)
+    key = tuple(parts)
+    found = None if identity is None else PLANS.known.get(key)
+    if found is None:
+        recipe = recipe_for(rule, values)
+        if identity is None or not Plan.fits(recipe):
+            (result,) = record_many(name, rule, *operands, template=template)
+            return result
+        found = Plan(name, recipe, *shown_places(operands), None), rule
+        PLANS.keep(key, *found)
+    return found[0].follow(inputs, values, type(template if first is None else first), flows)
+
+
+def shown_places(operands: Sequence[Any]) -> tuple[tuple[int | None, ...], int]:
+    """Per recipe input where it is shown among a step's inputs, and how many those are."""
+    places: list[int | None] = []
+    shown = 0
+    for each in operands:
+        if isinstance(each, Unseen):
+            places.append(None)
+            continue
+        if each is not None:
+            places.append(shown)
+        shown += 1
+    return tuple(places), shown
 
 
 def record_many(name: str, rule: Rule, *operands: Operand, template: TensorBase | None = None) -> list[Any]:
@@ -265,7 +314,7 @@ def record_many(name: str, rule: Rule, *operands: Operand, template: TensorBase 
         return made
     edges, places, versions = connected(operands)
     for number, (output, tensor) in enumerate(zip(recipe.outputs, made, strict=True)):
-        versions[output] = (tensor._counter, 0, f", which is output {number} of {name.removesuffix(_BACKWARD)},")
+        versions[output] = (tensor._counter, 0, name.removesuffix(_BACKWARD), number)
     count = sum(not isinstance(each, Unseen) for each in operands)
     node = named(name, Recorded)(edges, recipe, slots, versions, b.location, places, count)
     for number, tensor in enumerate(made):
@@ -302,9 +351,7 @@ def connected(operands: Sequence[Operand]) -> tuple[list[Edge], list[int | None]
 
 def written_by(tensor: TensorBase, edge: Edge) -> Written:
     """The version of an operand as it is used now."""
-    node, number = edge
-    words = "" if node is None or tensor.node is None else f", which is output {number} of {node.name()},"
-    return tensor._counter, tensor._counter.count, words
+    return tensor._counter, tensor._counter.count, *edge
 
 
 _BACKWARD = "Backward0"
@@ -363,6 +410,19 @@ def check_writable(target: TensorBase) -> None:
         )  # fmt: skip
 
 
+def check_unshared(target: TensorBase, operands: Sequence[Any]) -> None:
+    """As `check_writable`, and as to operands that share the memory, where both may matter.
+
+    Raises: AutogradError, see there.
+    """
+    if target._chain or target._base is not None or target._requires_grad:
+        check_writable(target)
+    storage = target._storage
+    for each in operands:
+        if isinstance(each, TensorBase) and each._storage is storage:
+            _check_overlap(target, each)
+
+
 def _check_overlap(target: TensorBase, other: TensorBase) -> None:
     """Raises: AutogradError where an operand shares a part of the memory that is written to, but not all of it."""
     if other._storage is not target._storage:
@@ -414,8 +474,7 @@ def write_recorded(target: T, name: str, rule: Rule, *operands: Operand) -> T:
     target.overwrite(slots[recipe.outputs[0]])
     target._grad_fn, target._output_nr, target._requires_grad = node, 0, True
     if recipe.outputs[0] in node.saved:
-        words = f", which is output 0 of {name.removesuffix(_BACKWARD)},"
-        node.versions[recipe.outputs[0]] = (target._counter, target._counter.count, words)
+        node.versions[recipe.outputs[0]] = (target._counter, target._counter.count, name.removesuffix(_BACKWARD), 0)
     return target
 
 

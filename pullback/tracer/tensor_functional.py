@@ -17,7 +17,7 @@ from pullback.location import caller
 from pullback.tracer.contents import known
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
-from pullback.tracer.tensor_arithmetic import apply, as_float, mul, rectified, result_dtype, sigmoid, tanh, written
+from pullback.tracer.tensor_arithmetic import apply, as_float, mul, own_dtype, own_float_dtype, rectified, result_dtype, sigmoid, tanh, written
 from pullback.tracer.tensor_base import Unseen, record
 from pullback.tracer.tensor_creation import DEFAULT_GENERATOR
 from pullback.tracer.tensor_product import addmm, mm, unsafe_view
@@ -224,12 +224,12 @@ def kl_div(input: Any, target: Any, size_average: Any = None, reduce: Any = None
 
 
 def _floats(name: str, rule: Rule) -> Callable[..., Any]:
-    return lambda input: apply(name, rule, (input,), as_float(input.dtype_))
+    return lambda input: apply(name, rule, (input,), own_float_dtype)
 
 
 def _activated(name: str, rule: Rule, input: Any, inplace: bool, written_name: str = "") -> Any:
     """An activation of `input`, or one that is written into it."""
-    return written(written_name or name, rule, input) if inplace else apply(name, rule, (input,), input.dtype_)
+    return written(written_name or name, rule, input) if inplace else apply(name, rule, (input,), own_dtype)
 
 
 def relu(input: Any, inplace: bool = False) -> Any:

@@ -117,7 +117,12 @@ class Unit(Operation):
 
     def given(self) -> list[Value]:
         """The results that somebody can reach."""
-        return [value for found in self._given.values() if (value := found()) is not None]
+        given = self._given
+        if len(given) == 1:
+            (found,) = given.values()
+            value = found()
+            return [] if value is None else [value]
+        return [value for found in given.values() if (value := found()) is not None]
 
     def forget(self) -> None:
         """The values given so far come from elsewhere now."""
