@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pullback.errors import ShapeError
 from pullback.ir.core import Array, Function
 from pullback.tracer.deferred import ENGINE, Runner
 from pullback.tracer.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
@@ -165,6 +166,10 @@ def _compile(function: Function) -> Runner:
 
     def miss(*arrays: Array) -> Sequence[Array]:
         # Arrays that do not lie as the entry takes them are brought to that form.
+        for array, argument in zip(arrays, arguments, strict=True):
+            if array.shape != argument.shape:
+                raise ShapeError(f"the memory of a tensor of shape {argument.shape} has got another shape: {array.shape}",
+                                 help="reshape the tensor, not the array that shares its memory")  # fmt: skip
         return executable(arrays)
 
     entry = native_entry(executable, call, miss, "tensors")

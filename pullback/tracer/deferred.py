@@ -33,7 +33,7 @@ from pullback.ir.types import ArrayType
 from pullback.location import caller
 from pullback.tracer.contents import Contents, known
 from pullback.tracer.recipe import Recipe, behind
-from pullback.tracer.unit import Several, Unit
+from pullback.tracer.unit import Unit
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Runner: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
@@ -69,8 +69,9 @@ def take_apart(unit: Unit) -> None:
     """Let the values of a unit that somebody can reach come from its operations instead, one by one."""
     slots = list(unit.operands)
     live = {value.index: value for value in unit.given() if value.contents.array is None}
-    for step in unit.op.steps:
-        operation = Operation(step.op, tuple([slots[place] for place in step.operands]), step.types, (), unit.location)
+    for number, step in enumerate(unit.op.steps):
+        inputs = tuple([slots[place] for place in step.operands])
+        operation = Operation(step.op, inputs, step.types, (), unit.location_of(number))
         results = []
         for fresh in operation.results:
             value = live.get(len(slots) + fresh.index, fresh)
@@ -168,7 +169,7 @@ class _Graph:
         for operation in self.operations:
             operands = tuple([now(operand) for operand in operation.operands])
             if isinstance(operation, Unit):
-                operations, made[operation] = operation.op.follow(operands, operation.location)
+                operations, made[operation] = operation.follow(operands)
                 copies += operations
                 continue
             types = [result.type for result in operation.results]
@@ -199,7 +200,7 @@ def _collect(wanted: Sequence[Value]) -> _Graph:
     """The number of an operation's first result (of a unit: of its first slot)."""
     parts: list[Any] = []
     place = 0
-    stack = [value.owner for value in reversed(list(outputs)) if value.owner is not None]
+    stack: list[Operation] = [value.owner for value in reversed(list(outputs)) if value.owner is not None]
     while stack:
         operation = stack[-1]
         if operation in first:
@@ -234,7 +235,7 @@ def _collect(wanted: Sequence[Value]) -> _Graph:
             place += len(operation.results)
             if operation.regions:
                 parts.append(_regions_text(operation, {
-                    value: number if (number := inputs.get(value)) is not None else first[value.owner] + value.index
+                    value: number if (number := inputs.get(value)) is not None else first[value.owner] + value.index  # type: ignore[index]
                     for value in reads
                 }))  # fmt: skip
         else:

@@ -33,7 +33,7 @@ Rule: TypeAlias = Callable[..., "Value | Sequence[Value]"]
 MAX_RECIPES = 4096
 
 
-class _Draft(Builder):
+class Draft(Builder):
     """Collects the operations of a recipe that is being written."""
 
     def __init__(self) -> None:
@@ -157,10 +157,10 @@ class Recipe:
         return found
 
     def _derive(self, active: tuple[int, ...], present: tuple[bool, ...], masked: tuple[bool, ...]) -> Adjoint:
-        primal = _Draft()
+        primal = Draft()
         slots = self.follow(primal, [Value(kind) for kind in self.input_types])
         bars = [Value(kind) if there else None for kind, there in zip(self.output_types, present, strict=True)]
-        draft = _Draft()
+        draft = Draft()
         d = DerivativeBuilder(draft)
         for bar, zeroed in zip(bars, masked, strict=True):
             if bar is not None and zeroed:
@@ -196,7 +196,7 @@ class Recipe:
 
 def joint_recipe(recipe: Recipe, adjoint: Adjoint) -> Recipe:
     """What gives an adjoint's results from the primal's inputs and the cotangents."""
-    draft = _Draft()
+    draft = Draft()
     inputs = [Value(kind) for kind in recipe.input_types]
     bars = [Value(kind) for kind in adjoint.recipe.input_types[len(adjoint.reads) :]]
     slots = recipe.follow(draft, inputs)
@@ -245,7 +245,7 @@ def recipe_for(rule: Rule, values: Sequence[Value]) -> Recipe:
 
 def write_recipe(rule: Rule, types: Sequence[ArrayType]) -> Recipe:
     """Run a rule on values that stand for operands of these types."""
-    draft = _Draft()
+    draft = Draft()
     inputs = [Value(kind) for kind in types]
     results = rule(draft, *inputs)
     outputs: list[Value] = []

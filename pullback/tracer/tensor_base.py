@@ -201,6 +201,15 @@ class TensorBase(IsTensor):
         for hook in list(self._post_hooks or ()):
             hook(self)
 
+    def receive(self, gradient: Value, kind: type[TensorBase]) -> None:
+        """Take this leaf's gradient in place of that before, as a tensor of class `kind` where there was none."""
+        before = self._grad
+        if before is not None:
+            before.overwrite(gradient)
+            return
+        layout = Layout.contiguous(gradient.type.shape)
+        self._grad = kind._new(Storage(gradient), layout, gradient.type.dtype, Version())
+
     # Writing
 
     def overwrite(self, value: Value) -> None:
@@ -268,10 +277,11 @@ def record(name: str, rule: Rule, *operands: Operand, template: TensorBase | Non
         elif each is None:
             parts.append(None)
         else:
-            value = each
             if isinstance(each, Unseen):
                 parts.append(Unseen)
                 value = each.value
+            else:
+                value = each
             parts += (value.type.dtype, value.type.dims)
             inputs.append(each)
             values.append(value)

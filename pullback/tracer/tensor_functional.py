@@ -17,7 +17,8 @@ from pullback.location import caller
 from pullback.tracer.contents import known
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
-from pullback.tracer.tensor_arithmetic import apply, as_float, mul, own_dtype, own_float_dtype, rectified, result_dtype, sigmoid, tanh, written
+from pullback.tracer.tensor_apply import apply, as_float, own_dtype, own_float_dtype, result_dtype, written
+from pullback.tracer.tensor_arithmetic import mul, rectified, sigmoid, tanh
 from pullback.tracer.tensor_base import Unseen, record
 from pullback.tracer.tensor_creation import DEFAULT_GENERATOR
 from pullback.tracer.tensor_product import addmm, mm, unsafe_view

@@ -21,7 +21,8 @@ from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing
 from pullback.tracer.semantics import reductions as sr
-from pullback.tracer.tensor_arithmetic import as_float, maximum, minimum
+from pullback.tracer.tensor_apply import as_float
+from pullback.tracer.tensor_arithmetic import maximum, minimum
 from pullback.tracer.tensor_base import record, record_many
 from pullback.tracer.tensor_shape import axis_of
 
