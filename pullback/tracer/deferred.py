@@ -9,7 +9,7 @@ operation by operation, from then on as one native function. Both give the same 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from weakref import ref
@@ -194,58 +194,65 @@ def _regions_text(operation: Operation, number: dict[Value, int]) -> str:
 
 def _collect(wanted: Sequence[Value]) -> _Graph:
     """The graph behind values: everything that waits below them, and who else wants a part of it."""
-    outputs = dict.fromkeys([value for value in wanted if value.contents.array is None])
+    # A value waits as long as it has an owner: it gets its array and loses its owner at once.
+    outputs = dict.fromkeys([value for value in wanted if value.owner is not None])
     inputs: dict[Value, int] = {}
     first: dict[Operation, int] = {}
     """The number of an operation's first result (of a unit: of its first slot)."""
     parts: list[Any] = []
     place = 0
-    stack: list[Operation] = [value.owner for value in reversed(list(outputs)) if value.owner is not None]
-    while stack:
-        operation = stack[-1]
-        if operation in first:
-            stack.pop()
+    stack: list[tuple[Operation, Iterator[Value], list[Any], int]] = []
+    for value in list(outputs):
+        operation = value.owner
+        if operation is None or operation in first:
             continue
-        plain = type(operation) is not Unit
-        reads = operation_reads(operation) if operation.regions else operation.operands
+        reads = iter(_reads(operation))
         numbers: list[Any] = [operation.op]
-        above = len(stack)
-        for operand in reads:
-            owner = operand.owner
-            if owner is None or operand.contents.array is not None:
-                number = inputs.get(operand)
-                if number is None:
-                    number = inputs[operand] = ~len(inputs)
-                if plain:
-                    numbers.append(operand.type)
-            else:
+        while True:
+            for operand in reads:
+                owner = operand.owner
+                if owner is None:
+                    number = inputs.get(operand)
+                    if number is None:
+                        number = inputs[operand] = ~len(inputs)
+                    numbers.append(number)
+                    if type(operation) is not Unit:
+                        numbers.append(operand.type)
+                    continue
                 start = first.get(owner)
                 if start is None:
-                    stack.append(owner)
-                    continue
-                number = start + operand.index
-            numbers.append(number)
-        if len(stack) > above:
-            # It is looked at again once what it reads is done.
-            continue
-        stack.pop()
-        first[operation] = place
-        parts += numbers
-        if plain:
-            place += len(operation.results)
-            if operation.regions:
-                parts.append(_regions_text(operation, {
-                    value: number if (number := inputs.get(value)) is not None else first[value.owner] + value.index  # type: ignore[index]
-                    for value in reads
-                }))  # fmt: skip
-        else:
-            place += len(operation.op.slots)  # type: ignore[attr-defined]
-        for result in results_of(operation):
-            contents = result.contents
-            if contents.holders > 0 and contents.array is None:
-                outputs[result] = None
+                    # First what is below; then on from here.
+                    stack.append((operation, reads, numbers, operand.index))
+                    operation, reads, numbers = owner, iter(_reads(owner)), [owner.op]
+                    break
+                numbers.append(start + operand.index)
+            else:
+                first[operation] = place
+                parts += numbers
+                if type(operation) is Unit:
+                    results: list[Value] = operation.given()
+                    size = len(operation.op.slots)
+                else:
+                    results, size = results_of(operation), len(operation.results)
+                    if operation.regions:
+                        parts.append(_regions_text(operation, {
+                            read: inputs[read] if read.owner is None else first[read.owner] + read.index
+                            for read in _reads(operation)
+                        }))  # fmt: skip
+                for result in results:
+                    if result.contents.holders > 0 and result.owner is not None:
+                        outputs[result] = None
+                start, place = place, place + size
+                if not stack:
+                    break
+                operation, reads, numbers, index = stack.pop()
+                numbers.append(start + index)
     key = tuple(parts), tuple([first[value.owner] + value.index for value in outputs])  # type: ignore[index]
     return _Graph(list(first), list(inputs), list(outputs), key)
+
+
+def _reads(operation: Operation) -> Sequence[Value]:
+    return operation_reads(operation) if operation.regions else operation.operands
 
 
 @dataclass

@@ -58,32 +58,39 @@ class Plan:
         """Whether steps of a recipe can be planned."""
         return recipe.whole is not None and len(recipe.outputs) == 1
 
-    def unit(self, values: Sequence[Value]) -> Unit:
-        """The operations, put down."""
+    def put(self, values: Sequence[Value]) -> Value:
+        """The operations, put down; gives the result."""
         unit = Unit(self.whole, (*values, *self.constants), caller())
+        value = unit.give(self.output)
         if unit.depth > MAX_DEPTH:
-            settle(unit[self.output])
-        return unit
+            settle(value)
+        return value
 
     def follow(self, inputs: Sequence[Any], values: Sequence[Value], kind: type[Any], flows: bool) -> Any:
         """The result as a tensor of class `kind`. `inputs` are the tensors behind the values, where there are tensors;
         `flows` says whether one of them requires grad."""
-        unit = self.unit(values)
-        value = unit[self.output]
+        # Not `put`: what settles has no unit any more.
+        unit = Unit(self.whole, (*values, *self.constants), caller())
+        value = unit.give(self.output)
         made = kind._new(Storage(value), self.layout, self.dtype, Version())
         if flows and self.dtype.is_float and is_grad_enabled():
-            self._connect(made, unit, inputs)
+            self._connect(made, unit, value, inputs)
+        if unit.depth > MAX_DEPTH:
+            settle(value)
         return made
 
-    def _connect(self, made: Any, unit: Unit, inputs: Sequence[Any]) -> None:
+    def _connect(self, made: Any, unit: Unit, value: Value, inputs: Sequence[Any]) -> None:
         """Remember the step."""
         edges: list[Edge] = []
         active = []
         for place, each in enumerate(inputs):
-            edge: Edge = each.edge() if isinstance(each, IsTensor) else _NOWHERE  # type: ignore[attr-defined]
-            edges.append(edge)
-            if edge[0] is not None:
-                active.append(place)
+            if isinstance(each, IsTensor):
+                edge: Edge = each.edge()  # type: ignore[attr-defined]
+                edges.append(edge)
+                if edge[0] is not None:
+                    active.append(place)
+            else:
+                edges.append(_NOWHERE)
         key = tuple(active)
         pattern = self.patterns.get(key)
         if pattern is None:
@@ -91,14 +98,16 @@ class Plan:
         saved: dict[int, Value] = {}
         versions: dict[int, Written] = {}
         for place in pattern.reads:
+            if place == self.output:
+                saved[place] = value
+                versions[place] = made._counter, 0, self.made_by, 0
+                continue
             saved[place] = unit[place]
             if place < self.first:
                 each = inputs[place]
                 if isinstance(each, IsTensor):
                     counter = each._counter  # type: ignore[attr-defined]
                     versions[place] = counter, counter.count, *edges[place]
-            elif place == self.output:
-                versions[place] = made._counter, 0, self.made_by, 0
         node: Recorded = self.step.__new__(self.step)
         node.begin(pattern, edges, saved, versions, unit.location)
         made._grad_fn = node

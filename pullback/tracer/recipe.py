@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial, wraps
 from types import FunctionType
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias, cast
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from pullback.ir.types import ArrayType
 from pullback.tracer.contents import known
 from pullback.tracer.unit import Several, Step, several
 
+P = ParamSpec("P")
 Rule: TypeAlias = Callable[..., "Value | Sequence[Value]"]
 """Emits operations: takes the builder and the operands' values, gives the result or results."""
 
@@ -269,6 +270,31 @@ class KeyedRule:
 
     def __call__(self, b: Builder, *values: Value) -> Value:
         raise NotImplementedError
+
+
+class Kept(KeyedRule):
+    """A rule that is told from others by being itself: `kept_rules` gives one object for equal arguments."""
+
+    __slots__ = ("rule",)
+
+    def __init__(self, rule: Callable[..., Value]) -> None:
+        self.rule = rule
+
+    def key(self) -> Any:
+        return self
+
+    def __call__(self, b: Builder, *values: Value) -> Value:
+        return self.rule(b, *values)
+
+
+def kept_rules(factory: Callable[P, Callable[..., Value]]) -> Callable[P, Kept]:
+    """Decorator of functions of arguments that can be hashed (no floats: zeros have signs) that give a rule."""
+
+    @wraps(factory)
+    def kept(*args: P.args, **named: P.kwargs) -> Kept:
+        return Kept(factory(*args, **named))
+
+    return cast("Callable[P, Kept]", lru_cache(maxsize=1 << 8, typed=True)(kept))
 
 
 def rule_key(rule: Any) -> Any:

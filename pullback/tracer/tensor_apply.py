@@ -19,7 +19,7 @@ from pullback.location import caller
 from pullback.tracer.contents import known
 from pullback.tracer.grad_mode import is_grad_enabled
 from pullback.tracer.plan import PLANS, Plan, rule_identity
-from pullback.tracer.recipe import KeyedRule, recipe_for, rule_key
+from pullback.tracer.recipe import KeyedRule, kept_rules, recipe_for, rule_key
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.tensor_base import (
     TensorBase,
@@ -249,25 +249,10 @@ class Fitted(KeyedRule):
         return self.rule(b, *[fit(b, value, self.dtype, self.shape) for value in values])
 
 
-class Emitted(KeyedRule):
-    """The rule of one op; there is one object for each, which `emit` gives."""
-
-    __slots__ = ("op",)
-
-    def __init__(self, op: Op) -> None:
-        self.op = op
-
-    def key(self) -> Any:
-        return self
-
-    def __call__(self, b: Builder, *values: Value) -> Value:
-        return b.value(self.op, *values)
-
-
-@lru_cache(maxsize=1 << 8)
-def emit(op: Op) -> Emitted:
-    """The rule of an op of these operands."""
-    return Emitted(op)
+@kept_rules
+def emit(op: Op) -> Rule:
+    """The rule of one op of the operands."""
+    return lambda b, *values: b.value(op, *values)
 
 
 # In place
@@ -289,7 +274,7 @@ def written(name: str, rule: Rule, target: Any, *others: Any) -> Any:
     if not (flows and is_grad_enabled()):
         found = None if identity is None else PLANS.known.get(key)
         if found is not None:
-            check_unshared(target, operands)
+            check_unshared(target, operands[1:])
             return _overwritten(found[0], target, operands)
     check_writable(target)
     dtype = result_dtype(operands)
@@ -308,7 +293,7 @@ def written(name: str, rule: Rule, target: Any, *others: Any) -> Any:
 def _overwritten(plan: Plan, target: TensorBase, operands: Sequence[Operand]) -> TensorBase:
     """The target, its elements replaced by a planned step that nobody goes back through."""
     values = [each.value if isinstance(each, TensorBase) else constant(each, plan.numbers) for each in operands]
-    target.overwrite(plan.unit(values)[plan.output])
+    target.overwrite(plan.put(values))
     return target
 
 

@@ -165,14 +165,14 @@ class TensorBase(IsTensor):
 
     def edge(self) -> Edge:
         """Where a gradient of this tensor goes."""
-        node = self.node
+        node = self._grad_fn if self._base is None else self.node
         if node is not None:
             return node, self._output_nr
         if not self._requires_grad:
             return None, 0
         accumulator = self._accumulator() if self._accumulator is not None else None
         if accumulator is None:
-            accumulator = named("AccumulateGrad", _Accumulating)(self)
+            accumulator = _LEAF_STEP(self)
             self._accumulator = ref(accumulator)
         return accumulator, 0
 
@@ -201,15 +201,6 @@ class TensorBase(IsTensor):
         for hook in list(self._post_hooks or ()):
             hook(self)
 
-    def receive(self, gradient: Value, kind: type[TensorBase]) -> None:
-        """Take this leaf's gradient in place of that before, as a tensor of class `kind` where there was none."""
-        before = self._grad
-        if before is not None:
-            before.overwrite(gradient)
-            return
-        layout = Layout.contiguous(gradient.type.shape)
-        self._grad = kind._new(Storage(gradient), layout, gradient.type.dtype, Version())
-
     # Writing
 
     def overwrite(self, value: Value) -> None:
@@ -230,6 +221,9 @@ class _Accumulating(AccumulateGrad):
     """AccumulateGrad under its own name alone."""
 
     __slots__ = ()
+
+
+_LEAF_STEP = named("AccumulateGrad", _Accumulating)
 
 
 def recorded_node(name: str, base: TensorBase, chain: tuple[ViewOp, ...]) -> Node:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from pullback.ir.ops import logic as l
 from pullback.ir.ops import reduction as r
 from pullback.location import caller
 from pullback.tracer.contents import known
+from pullback.tracer.recipe import kept_rules
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
 from pullback.tracer.tensor_apply import apply, as_float, own_dtype, own_float_dtype, result_dtype, written
@@ -142,26 +144,35 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
              reduce: Any = None, reduction: str = "mean") -> Any:  # fmt: skip
     """Minus the log probability of each target class: ``(f[n, c, ...], i64[n, ...])``, or ``(f[c], i64[])``."""
     classes = input.sizes[1 if len(input.sizes) > 1 else 0]
-    chosen = np.array(target.array())
-    kept = chosen != ignore_index
-    every = bool(kept.all())
-    outside = (chosen < 0) | (chosen >= classes) if every else kept & ((chosen < 0) | (chosen >= classes))
-    if outside.any():
-        raise AutogradError(f"Target {int(chosen[outside].flat[0])} is out of bounds.", location=caller(),
-                            help=f"classes go from 0 to {classes - 1}")  # fmt: skip
+    chosen = target.array()
+    every = chosen.size > 0 and not 0 <= ignore_index < classes and bool(chosen.min() >= 0 and chosen.max() < classes)
+    if not every:
+        kept = chosen != ignore_index
+        every = bool(kept.all())
+        outside = kept & ((chosen < 0) | (chosen >= classes))
+        if outside.any():
+            raise AutogradError(f"Target {int(chosen[outside].flat[0])} is out of bounds.", location=caller(),
+                                help=f"classes go from 0 to {classes - 1}")  # fmt: skip
     if len(input.sizes) > 1 and input.sizes[0] != (target.sizes or (1,))[0]:
         raise AutogradError(f"Expected input batch_size ({input.sizes[0]}) to match target batch_size "
                             f"({(target.sizes or (1,))[0]}).", location=caller())  # fmt: skip
     if every and weight is None and chosen.ndim == 1 and len(input.sizes) == 2:
         # What the lines below come to for rows of classes.
         signed = np.full((len(chosen), classes), -0.0, input.dtype_.numpy)
-        signed[np.arange(len(chosen)), chosen] = -1
+        signed[_counted(len(chosen)), chosen] = -1
     else:
+        kept = chosen != ignore_index
         scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
         one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
         signed = np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy))
     factors = known(signed)
-    axis = 1 if len(input.sizes) > 1 else 0
+    name = "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0"
+    return record(name, _picked_losses(1 if len(input.sizes) > 1 else 0, reduction), input, Unseen(factors))
+
+
+@kept_rules
+def _picked_losses(axis: int, reduction: str) -> Rule:
+    """The rule of log probabilities and factors: minus the weight where a class is asked for, -0.0 elsewhere."""
 
     def rule(b: Builder, x: Value, picked: Value) -> Value:
         # A class not asked for contributes nothing, even where its probability is 0.
@@ -173,8 +184,12 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
             return s.div(b, sr.total(b, each), s.negative(b, total))
         return reduced(b, each, reduction)
 
-    name = "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0"
-    return record(name, rule, input, Unseen(factors))
+    return rule
+
+
+@lru_cache(maxsize=1 << 6)
+def _counted(length: int) -> Any:
+    return np.arange(length)
 
 
 def _one_hot(chosen: Any, classes: int, dtype: Any) -> Any:

@@ -103,10 +103,13 @@ class Unit(Operation):
             return self.operands[place]
         found = self._given.get(place)
         value = None if found is None else found()
-        if value is None:
-            value = Value(self.op.slots[place], self, place)
-            value.contents = Contents(None, self.depth)
-            self._given[place] = ref(value)
+        return self.give(place) if value is None else value
+
+    def give(self, place: int) -> Value:
+        """As ``self[place]``, for a result that was not asked for before."""
+        value = Value(self.op.slots[place], self, place)
+        value.contents = Contents(None, self.depth)
+        self._given[place] = ref(value)
         return value
 
     def given(self) -> list[Value]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, TypeAlias
 
+from pullback.dtypes import DType
 from pullback.ir.ad.build import DerivativeBuilder
 from pullback.ir.core import Operation, Value
 from pullback.ir.ops.arithmetic import Add, Cast
@@ -20,6 +21,7 @@ from pullback.ir.types import ArrayType
 from pullback.tracer.autograd import AccumulateGrad, Node, Recorded
 from pullback.tracer.deferred import MAX_DEPTH
 from pullback.tracer.recipe import Draft, Recipe, behind
+from pullback.tracer.storage import Layout, Storage, Version
 from pullback.tracer.tensor_base import TensorBase
 from pullback.tracer.unit import Several, Unit
 
@@ -44,14 +46,14 @@ class Way:
     """How to go back through graphs of one shape.
 
     `saved` says which slots of which step are read; then comes the root's gradient, then the gradients that leaves
-    have already, then constants. `outputs` are the slots of the gradients of the leaves, None where none arrives; `reads`
-    are the slots that each step reads, None for those that no gradient comes through.
+    have already, then constants. `outputs` are the slots and layouts of the gradients of the leaves, None where none
+    arrives; `reads` are the slots that each step reads, None for those that no gradient comes through.
     """
 
     whole: Several
     saved: tuple[tuple[int, int], ...]
     constants: tuple[Value, ...]
-    outputs: tuple[int | None, ...]
+    outputs: tuple[tuple[int, Layout, DType] | None, ...]
     reads: tuple[tuple[int, ...] | None, ...]
 
 
@@ -180,8 +182,10 @@ class _Composer:
             return None
         whole = replace(recipe.whole, origins=tuple([self.origins[operation] for operation in operations]))
         remaining = iter(recipe.outputs)
-        places = tuple([None if gradient is None else next(remaining) for gradient in given])
-        return Way(whole, tuple(self.saved), recipe.constants, places, tuple(self.reads))
+        arrivals = [
+            None if each is None else (next(remaining), Layout.contiguous(each.type.shape), each.type.dtype) for each in given
+        ]
+        return Way(whole, tuple(self.saved), recipe.constants, tuple(arrivals), tuple(self.reads))
 
 
 class Ways:
@@ -225,14 +229,13 @@ def go_back(root: TensorBase, gradient: Value, retain_graph: bool) -> list[Tenso
     steps = shape.steps
     tensors: list[Any] = [leaf.variable for leaf in shape.leaves]
     before: list[Any] = []
-    for tensor, place in zip(tensors, way.outputs, strict=True):
+    for tensor, arrival in zip(tensors, way.outputs, strict=True):
         held = tensor._grad
-        if place is not None and held is not None:
-            kind = way.whole.slots[place]
-            if held.sizes != kind.dims or held.dtype_ != kind.dtype:
+        if arrival is not None and held is not None:
+            if held._layout.shape != arrival[1].shape or held.dtype_ is not arrival[2]:
                 return None
             before.append(held)
-    if len({id(each._storage) for each in before}) < len(before):
+    if len(before) > 1 and len({id(each._storage) for each in before}) < len(before):
         return None
     values = [steps[place].saved[slot] for place, slot in way.saved]
     values.append(gradient)
@@ -245,10 +248,15 @@ def go_back(root: TensorBase, gradient: Value, retain_graph: bool) -> list[Tenso
                 step.release(reads)
     reached: list[TensorBase] = []
     made = type(root)
-    for tensor, place in zip(tensors, way.outputs, strict=True):
-        if place is not None and tensor._requires_grad:
-            tensor.receive(unit[place], made)
-            reached.append(tensor)
+    for tensor, arrival in zip(tensors, way.outputs, strict=True):
+        if arrival is None or not tensor._requires_grad:
+            continue
+        place, layout, dtype = arrival
+        if tensor._grad is None:
+            tensor._grad = made._new(Storage(unit.give(place)), layout, dtype, Version())
+        else:
+            tensor._grad.overwrite(unit.give(place))
+        reached.append(tensor)
     return reached
 
 
