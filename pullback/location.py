@@ -93,9 +93,9 @@ def _is_internal(file: str) -> bool:
     return "/numpy/" in file or file.startswith("<frozen") or "/contextlib.py" in file
 
 
-def caller() -> Location:
-    """The innermost frame that is the user's own."""
-    frame = sys._getframe(1)
+def caller(skipped: int = 1) -> Location:
+    """The innermost frame that is the user's own; the first `skipped` are known not to be."""
+    frame = sys._getframe(skipped)
     while frame is not None:
         code = frame.f_code
         if not _is_internal(code.co_filename):

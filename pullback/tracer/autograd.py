@@ -198,7 +198,10 @@ class Recorded(Node):
             for edge, place in zip(edges, pattern.places, strict=True):
                 if place is not None:
                     shown[place] = edge
-        Node.__init__(self, tuple(shown))
+        # As in Node.__init__.
+        self.next_functions = tuple(shown)
+        self.sequence = next(_sequence)
+        self._metadata = self._prehooks = self._hooks = self._output_hooks = None
         self.pattern = pattern
         self.location = location
         self._refusal = ""
@@ -282,7 +285,8 @@ class Recorded(Node):
         self.saved, self.versions = {}, {}
 
     def __del__(self) -> None:
-        self._forget()
+        if self.saved:
+            self._forget()
 
     def _differentiable(
         self, run: Backward, adjoint: Adjoint, gradients: Sequence[Gradient], bars: Sequence[Value]

@@ -129,7 +129,7 @@ class Waiting(Builder):
         depth = 0
         for operand in operation.operands:
             contents = operand.contents
-            if contents is not None and contents.array is None and contents.depth > depth:
+            if contents is not None and contents.depth > depth:
                 depth = contents.depth
         for result in operation.results:
             result.contents = Contents(None, depth + 1)
@@ -297,7 +297,9 @@ class Engine:
         arrays = [value.contents.array for value in graph.inputs]
         results = self._by_steps(graph) if found.runner is None else found.runner(arrays)
         for value, array in zip(graph.outputs, results, strict=True):
-            value.contents.array = array
+            contents = value.contents
+            contents.array = array
+            contents.depth = 0
             # Nothing below is needed for this value any more.
             value.owner = None
 

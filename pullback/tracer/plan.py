@@ -16,7 +16,7 @@ from pullback.location import caller
 from pullback.tracer.autograd import Edge, Pattern, Recorded, Written, named
 from pullback.tracer.deferred import MAX_DEPTH, settle
 from pullback.tracer.grad_mode import is_grad_enabled
-from pullback.tracer.recipe import KeyedRule, Recipe, Rule, rule_key
+from pullback.tracer.recipe import Kept, KeyedRule, Recipe, Rule, rule_key
 from pullback.tracer.storage import Layout, Storage, Version
 from pullback.tracer.tensor_mark import IsTensor
 from pullback.tracer.unit import Several, Unit
@@ -31,8 +31,8 @@ class Plan:
     """A step with one result whose recipe is one unit. `places` say where each input is shown among `count`."""
 
     __slots__ = (
-        "constants", "count", "dtype", "first", "layout", "made_by", "numbers", "output", "patterns", "places", "recipe",
-        "step", "whole",
+        "constants", "count", "dtype", "first", "is_float", "layout", "made_by", "numbers", "output", "patterns", "places",
+        "recipe", "step", "whole",
     )  # fmt: skip
 
     def __init__(self, name: str, recipe: Recipe, places: tuple[int | None, ...], count: int, numbers: DType | None) -> None:
@@ -47,6 +47,7 @@ class Plan:
         self.output = recipe.outputs[0]
         self.layout = Layout.contiguous(kind.shape)
         self.dtype: DType = kind.dtype
+        self.is_float = kind.dtype.is_float
         self.places = places
         self.count = count
         self.step: type[Recorded] = named(name, Recorded)
@@ -60,7 +61,7 @@ class Plan:
 
     def put(self, values: Sequence[Value]) -> Value:
         """The operations, put down; gives the result."""
-        unit = Unit(self.whole, (*values, *self.constants), caller())
+        unit = Unit(self.whole, (*values, *self.constants), caller(3))
         value = unit.give(self.output)
         if unit.depth > MAX_DEPTH:
             settle(value)
@@ -69,53 +70,50 @@ class Plan:
     def follow(self, inputs: Sequence[Any], values: Sequence[Value], kind: type[Any], flows: bool) -> Any:
         """The result as a tensor of class `kind`. `inputs` are the tensors behind the values, where there are tensors;
         `flows` says whether one of them requires grad."""
-        # Not `put`: what settles has no unit any more.
-        unit = Unit(self.whole, (*values, *self.constants), caller())
-        value = unit.give(self.output)
-        made = kind._new(Storage(value), self.layout, self.dtype, Version())
-        if flows and self.dtype.is_float and is_grad_enabled():
-            self._connect(made, unit, value, inputs)
+        location = caller(3)
+        unit = Unit(self.whole, (*values, *self.constants), location)
+        output = self.output
+        value = unit.give(output)
+        counter = Version()
+        made = kind._new(Storage(value), self.layout, self.dtype, counter)
+        if flows and self.is_float and is_grad_enabled():
+            edges: list[Edge] = []
+            active = []
+            for place, each in enumerate(inputs):
+                edge: Edge = each.edge() if isinstance(each, IsTensor) else _NOWHERE  # type: ignore[attr-defined]
+                edges.append(edge)
+                if edge[0] is not None:
+                    active.append(place)
+            pattern = self.patterns.get(key := tuple(active))
+            if pattern is None:
+                pattern = self.patterns[key] = Pattern.of(self.recipe, self.places, self.count, key)
+            saved: dict[int, Value] = {}
+            versions: dict[int, Written] = {}
+            for place in pattern.reads:
+                if place == output:
+                    saved[place] = value
+                    versions[place] = counter, 0, self.made_by, 0
+                elif place < self.first:
+                    saved[place] = values[place]
+                    each = inputs[place]
+                    if isinstance(each, IsTensor):
+                        used = each._counter  # type: ignore[attr-defined]
+                        versions[place] = used, used.count, *edges[place]
+                else:
+                    saved[place] = unit[place]
+            node: Recorded = self.step.__new__(self.step)
+            node.begin(pattern, edges, saved, versions, location)
+            made._grad_fn = node
+            made._requires_grad = True
         if unit.depth > MAX_DEPTH:
             settle(value)
         return made
 
-    def _connect(self, made: Any, unit: Unit, value: Value, inputs: Sequence[Any]) -> None:
-        """Remember the step."""
-        edges: list[Edge] = []
-        active = []
-        for place, each in enumerate(inputs):
-            if isinstance(each, IsTensor):
-                edge: Edge = each.edge()  # type: ignore[attr-defined]
-                edges.append(edge)
-                if edge[0] is not None:
-                    active.append(place)
-            else:
-                edges.append(_NOWHERE)
-        key = tuple(active)
-        pattern = self.patterns.get(key)
-        if pattern is None:
-            pattern = self.patterns[key] = Pattern.of(self.recipe, self.places, self.count, key)
-        saved: dict[int, Value] = {}
-        versions: dict[int, Written] = {}
-        for place in pattern.reads:
-            if place == self.output:
-                saved[place] = value
-                versions[place] = made._counter, 0, self.made_by, 0
-                continue
-            saved[place] = unit[place]
-            if place < self.first:
-                each = inputs[place]
-                if isinstance(each, IsTensor):
-                    counter = each._counter  # type: ignore[attr-defined]
-                    versions[place] = counter, counter.count, *edges[place]
-        node: Recorded = self.step.__new__(self.step)
-        node.begin(pattern, edges, saved, versions, unit.location)
-        made._grad_fn = node
-        made._requires_grad = True
-
 
 def rule_identity(rule: Rule) -> Any:
     """What tells a rule from others while it is kept alive; None where that cannot be told."""
+    if type(rule) is Kept:
+        return rule
     if type(rule) is FunctionType and not rule.__closure__ and not rule.__defaults__ and not rule.__kwdefaults__:
         return id(rule.__code__)
     return rule.key() if isinstance(rule, KeyedRule) else rule_key(rule)

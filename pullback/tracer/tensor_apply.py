@@ -92,9 +92,8 @@ def float_dtype(operands: Sequence[Operand]) -> DType:
 
 def own_dtype(operands: Sequence[Operand]) -> DType:
     """The dtype of the first operand, which is a tensor."""
-    first = operands[0]
-    assert isinstance(first, TensorBase)
-    return first.dtype_
+    dtype: DType = operands[0].dtype_  # type: ignore[union-attr]
+    return dtype
 
 
 def own_float_dtype(operands: Sequence[Operand]) -> DType:
@@ -183,31 +182,12 @@ def apply(name: str, rule: Rule, operands: Sequence[Operand], policy: Policy, ga
     """
     identity = rule_identity(rule)
     parts: list[Any] = [apply, name, identity, policy, gaps]
-    for each in operands:
-        if isinstance(each, TensorBase):
-            parts += (each._layout.shape, each.dtype_)
-        else:
-            parts.append(each.__class__)
-    key = tuple(parts)
-    found = None if identity is None else PLANS.known.get(key)
-    if found is not None:
-        return _followed(found[0], operands)
-    dtype = policy if isinstance(policy, DType) else policy(operands)
-    fitted, shown = Fitted(rule, dtype, broadcast(operands)), as_values(operands, dtype, gaps)
-    if identity is not None:
-        recipe = recipe_for(fitted, values_of(shown))
-        if Plan.fits(recipe):
-            PLANS.keep(key, Plan(name, recipe, *shown_places(shown), dtype), rule)
-    return record(name, fitted, *shown)
-
-
-def _followed(plan: Plan, operands: Sequence[Operand]) -> Any:
-    """A planned step on these operands."""
-    values: list[Value] = []
-    flows = False
+    values: list[Any] = []
+    flows = numbers = False
     kind: Any = None
     for each in operands:
         if isinstance(each, TensorBase):
+            parts += (each._layout.shape, each.dtype_)
             storage = each._storage
             waiting = storage._value
             values.append(each.value if waiting is None or each._chain else waiting)
@@ -215,8 +195,23 @@ def _followed(plan: Plan, operands: Sequence[Operand]) -> Any:
             if kind is None:
                 kind = type(each)
         else:
-            values.append(constant(each, plan.numbers))
-    return plan.follow(operands, values, kind, flows)
+            parts.append(each.__class__)
+            values.append(each)
+            numbers = True
+    key = tuple(parts)
+    found = None if identity is None else PLANS.known.get(key)
+    if found is not None:
+        plan = found[0]
+        if numbers:
+            values = [each if isinstance(each, Value) else constant(each, plan.numbers) for each in values]
+        return plan.follow(operands, values, kind, flows)
+    dtype = policy if isinstance(policy, DType) else policy(operands)
+    fitted, shown = Fitted(rule, dtype, broadcast(operands)), as_values(operands, dtype, gaps)
+    if identity is not None:
+        recipe = recipe_for(fitted, values_of(shown))
+        if Plan.fits(recipe):
+            PLANS.keep(key, Plan(name, recipe, *shown_places(shown), dtype), rule)
+    return record(name, fitted, *shown)
 
 
 def as_values(operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> list[Any]:

@@ -14,6 +14,7 @@ from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
 from pullback.ir.ops.creation import Full
 from pullback.location import caller
+from pullback.tracer.recipe import Kept
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.tensor_apply import (
     Number,
@@ -32,6 +33,7 @@ from pullback.tracer.tensor_apply import (
 from pullback.tracer.tensor_base import TensorBase, Unseen, record
 
 
+@Kept
 def _add(b: Builder, x: Value, y: Value) -> Value:
     return b.value(l.LogicalOr() if x.type.dtype.is_bool else a.Add(), x, y)
 
@@ -39,6 +41,7 @@ def _add(b: Builder, x: Value, y: Value) -> Value:
 _sub, _div, _neg, _abs = emit(a.Sub()), emit(a.Div()), emit(a.Neg()), emit(a.Abs())
 
 
+@Kept
 def _mul(b: Builder, x: Value, y: Value) -> Value:
     return b.value(l.LogicalAnd() if x.type.dtype.is_bool else a.Mul(), x, y)
 
@@ -298,6 +301,7 @@ def square(input: Any) -> Any:
     return pow(input, 2)
 
 
+@Kept
 def rectified(b: Builder, x: Value) -> Value:
     """max(x, 0); the derivative at 0 is 0."""
     return b.value(e.Relu(), x) if x.type.dtype.is_float else s.extreme(b, True, x, 0)

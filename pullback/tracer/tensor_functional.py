@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from pullback import dtypes
 from pullback.errors import AutogradError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops import arithmetic as a
 from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
 from pullback.ir.ops import reduction as r
+from pullback.ir.ops.creation import Full, Iota
 from pullback.location import caller
 from pullback.tracer.contents import known
+from pullback.tracer.deferred import array_of
 from pullback.tracer.recipe import kept_rules
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
@@ -144,8 +146,9 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
              reduce: Any = None, reduction: str = "mean") -> Any:  # fmt: skip
     """Minus the log probability of each target class: ``(f[n, c, ...], i64[n, ...])``, or ``(f[c], i64[])``."""
     classes = input.sizes[1 if len(input.sizes) > 1 else 0]
-    chosen = target.array()
-    every = chosen.size > 0 and not 0 <= ignore_index < classes and bool(chosen.min() >= 0 and chosen.max() < classes)
+    classes_asked = target.value
+    chosen = array_of(classes_asked)
+    every = not 0 <= ignore_index < classes and _are_all_below(chosen, classes)
     if not every:
         kept = chosen != ignore_index
         every = bool(kept.all())
@@ -158,14 +161,11 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
                             f"({(target.sizes or (1,))[0]}).", location=caller())  # fmt: skip
     if every and weight is None and chosen.ndim == 1 and len(input.sizes) == 2:
         # What the lines below come to for rows of classes.
-        signed = np.full((len(chosen), classes), -0.0, input.dtype_.numpy)
-        signed[_counted(len(chosen)), chosen] = -1
-    else:
-        kept = chosen != ignore_index
-        scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
-        one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
-        signed = np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy))
-    factors = known(signed)
+        return record("NllLossBackward0", _losses_of_classes(reduction), input, Unseen(classes_asked))
+    kept = chosen != ignore_index
+    scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
+    one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
+    factors = known(np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy)))
     name = "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0"
     return record(name, _picked_losses(1 if len(input.sizes) > 1 else 0, reduction), input, Unseen(factors))
 
@@ -187,9 +187,28 @@ def _picked_losses(axis: int, reduction: str) -> Rule:
     return rule
 
 
-@lru_cache(maxsize=1 << 6)
-def _counted(length: int) -> Any:
-    return np.arange(length)
+@kept_rules
+def _losses_of_classes(reduction: str) -> Rule:
+    """As `_picked_losses`, for rows of log probabilities and the number of the class that each row is asked for."""
+
+    def rule(b: Builder, x: Value, chosen: Value) -> Value:
+        shape, dtype = x.type.shape, x.type.dtype
+        asked = b.value(r.Broadcast(shape, (0,)), s.cast(b, chosen, dtypes.i64))
+        hit = b.value(l.Equal(), b.value(Iota(1, dtypes.i64, shape)), asked)
+        factors = b.value(l.Select(), hit, b.value(Full(-1.0, dtype, shape)), b.value(Full(-0.0, dtype, shape)))
+        return _picked_losses(1, reduction)(b, x, factors)
+
+    return rule
+
+
+_UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+
+
+def _are_all_below(numbers: Any, bound: int) -> bool:
+    """Whether there are numbers, all from 0 on and below a bound."""
+    # A negative number read without its sign is a large one.
+    unsigned = _UNSIGNED.get(numbers.dtype)
+    return numbers.size > 0 and unsigned is not None and int(np.maximum.reduce(numbers.view(unsigned), axis=None)) < bound
 
 
 def _one_hot(chosen: Any, classes: int, dtype: Any) -> Any:

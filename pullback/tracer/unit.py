@@ -92,9 +92,9 @@ class Unit(Operation):
         self._given: dict[int, ref[Value]] = {}
         depth = 0
         for operand in operands:
-            contents = operand.contents
-            if contents.array is None and contents.depth > depth:
-                depth = contents.depth
+            below = operand.contents.depth
+            if below > depth:
+                depth = below
         self.depth = depth + op.depth
 
     def __getitem__(self, place: int) -> Value:
