@@ -60,16 +60,6 @@ _places: dict[tuple[int, int], tuple[CodeType, Location]] = {}
 keeps its code, so that no other code comes to stand at the address."""
 
 
-def _place(code: CodeType, instruction: int) -> Location:
-    """The location of one bytecode instruction, resolved once."""
-    found = _places.get((id(code), instruction))
-    if found is None:
-        if len(_places) >= MAX_PLACES:
-            _places.clear()
-        found = _places[id(code), instruction] = code, _resolve(code, instruction)
-    return found[1]
-
-
 def _resolve(code: CodeType, instruction: int) -> Location:
     """The location of one bytecode instruction; Python 3.10 knows the line only."""
     lines = (line for start, end, line in code.co_lines() if start <= instruction < end)
@@ -98,8 +88,16 @@ def caller(skipped: int = 1) -> Location:
     frame = sys._getframe(skipped)
     while frame is not None:
         code = frame.f_code
+        key = id(code), frame.f_lasti
+        found = _places.get(key)
+        if found is not None:
+            return found[1]
         if not _is_internal(code.co_filename):
-            return _place(code, frame.f_lasti)
+            if len(_places) >= MAX_PLACES:
+                _places.clear()
+            location = _resolve(code, frame.f_lasti)
+            _places[key] = code, location
+            return location
         if frame.f_back is None:
             break
         frame = frame.f_back

@@ -201,13 +201,14 @@ def _collect(wanted: Sequence[Value]) -> _Graph:
     """The number of an operation's first result (of a unit: of its first slot)."""
     parts: list[Any] = []
     place = 0
-    stack: list[tuple[Operation, Iterator[Value], list[Any], int]] = []
+    stack: list[tuple[Operation, Iterator[Value]]] = []
     for value in list(outputs):
         operation = value.owner
         if operation is None or operation in first:
             continue
         reads = iter(_reads(operation))
-        numbers: list[Any] = [operation.op]
+        # From here on: an op, then what it reads one by one. Of what waits unnumbered, that is which result, then its op.
+        parts += (None, operation.op)
         while True:
             for operand in reads:
                 owner = operand.owner
@@ -215,38 +216,39 @@ def _collect(wanted: Sequence[Value]) -> _Graph:
                     number = inputs.get(operand)
                     if number is None:
                         number = inputs[operand] = ~len(inputs)
-                    numbers.append(number)
+                    parts.append(number)
                     if type(operation) is not Unit:
-                        numbers.append(operand.type)
+                        parts.append(operand.type)
                     continue
                 start = first.get(owner)
                 if start is None:
                     # First what is below; then on from here.
-                    stack.append((operation, reads, numbers, operand.index))
-                    operation, reads, numbers = owner, iter(_reads(owner)), [owner.op]
+                    stack.append((operation, reads))
+                    operation, reads = owner, iter(_reads(owner))
+                    parts += (operand.index, owner.op)
                     break
-                numbers.append(start + operand.index)
+                parts.append(start + operand.index)
             else:
                 first[operation] = place
-                parts += numbers
                 if type(operation) is Unit:
                     results: list[Value] = operation.given()
-                    size = len(operation.op.slots)
+                    place += len(operation.op.slots)
                 else:
-                    results, size = results_of(operation), len(operation.results)
+                    results = results_of(operation)
+                    # Of an op with any number of operands, here they end.
+                    parts.append(None)
                     if operation.regions:
                         parts.append(_regions_text(operation, {
                             read: inputs[read] if read.owner is None else first[read.owner] + read.index
                             for read in _reads(operation)
                         }))  # fmt: skip
+                    place += len(operation.results)
                 for result in results:
                     if result.contents.holders > 0 and result.owner is not None:
                         outputs[result] = None
-                start, place = place, place + size
                 if not stack:
                     break
-                operation, reads, numbers, index = stack.pop()
-                numbers.append(start + index)
+                operation, reads = stack.pop()
     key = tuple(parts), tuple([first[value.owner] + value.index for value in outputs])  # type: ignore[index]
     return _Graph(list(first), list(inputs), list(outputs), key)
 

@@ -127,7 +127,7 @@ class TensorBase(IsTensor):
         if not self._chain and storage.array is None:
             return storage.read()
         if storage.array is not None and storage._value is None:
-            return known(np.array(view_array(storage.array, self._chain), order="C"))
+            return known(view_array(storage.array, self._chain).copy(order="C"))
         if self._read is None or self._read_at != storage.writes:
             self._read = view_value(Waiting(), storage.read(), self._chain)
             self._read_at = storage.writes
@@ -415,11 +415,11 @@ def check_writable(target: TensorBase) -> None:
 
 
 def check_unshared(target: TensorBase, operands: Sequence[Any]) -> None:
-    """As `check_writable`, and as to operands that share the memory, where both may matter.
+    """As `check_writable`, and as to operands that share the memory, for what is not remembered: where both may matter.
 
     Raises: AutogradError, see there.
     """
-    if target._chain or target._base is not None or target._requires_grad:
+    if target._chain or target._base is not None:
         check_writable(target)
     storage = target._storage
     for each in operands:

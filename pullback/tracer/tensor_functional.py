@@ -193,8 +193,10 @@ def _losses_of_classes(reduction: str) -> Rule:
 
     def rule(b: Builder, x: Value, chosen: Value) -> Value:
         shape, dtype = x.type.shape, x.type.dtype
-        asked = b.value(r.Broadcast(shape, (0,)), s.cast(b, chosen, dtypes.i64))
-        hit = b.value(l.Equal(), b.value(Iota(1, dtypes.i64, shape)), asked)
+        # Numbers of classes were seen to be small: compared as wide as floats are, they fill vectors as floats do.
+        counter = dtypes.i32 if shape[1] < 1 << 31 else dtypes.i64
+        asked = b.value(r.Broadcast(shape, (0,)), s.cast(b, chosen, counter))
+        hit = b.value(l.Equal(), b.value(Iota(1, counter, shape)), asked)
         factors = b.value(l.Select(), hit, b.value(Full(-1.0, dtype, shape)), b.value(Full(-0.0, dtype, shape)))
         return _picked_losses(1, reduction)(b, x, factors)
 
