@@ -127,7 +127,8 @@ class TensorBase(IsTensor):
         if not self._chain and storage.array is None:
             return storage.read()
         if storage.array is not None and storage._value is None:
-            return known(view_array(storage.array, self._chain).copy(order="C"))
+            # Who has the memory may have given the array another shape.
+            return known(view_array(storage.array, self._chain).copy(order="C").reshape(self._layout.shape))
         if self._read is None or self._read_at != storage.writes:
             self._read = view_value(Waiting(), storage.read(), self._chain)
             self._read_at = storage.writes

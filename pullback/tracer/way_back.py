@@ -19,7 +19,7 @@ from pullback.ir.ops.arithmetic import Add, Cast
 from pullback.ir.ops.creation import Full
 from pullback.ir.types import ArrayType
 from pullback.tracer.autograd import AccumulateGrad, Node, Recorded
-from pullback.tracer.deferred import MAX_DEPTH
+from pullback.tracer.deferred import ENGINE, MAX_DEPTH
 from pullback.tracer.recipe import Draft, Recipe, behind
 from pullback.tracer.storage import Layout, Storage, Version
 from pullback.tracer.tensor_base import TensorBase
@@ -58,11 +58,11 @@ class Way:
 
 
 def _shape_of(root: Recorded, number: int, kind: ArrayType) -> _Shape | None:
-    """The graph behind output `number` of a step; None if somebody looks on, or it is too large."""
+    """The graph behind output `number` of a step; None if somebody looks on, a step refuses, or it is too large."""
     found: set[Node] = {root}
     steps: list[Recorded] = [root]
     for node in steps:
-        if node._hooks or node._prehooks or node._output_hooks:
+        if node._hooks or node._prehooks or node._output_hooks or node._freed or node._refusal:
             return None
         for following, _ in node.next_functions:
             if following is None or following in found:
@@ -198,10 +198,10 @@ class Ways:
 
     def find(self, shape: _Shape, number: int, kind: ArrayType) -> Way | None:
         """The way, known from before or written now. Raises: DerivativeError for an operation without a derivative."""
-        if shape.key in self.known:
-            self.known.move_to_end(shape.key)
-            return self.known[shape.key]
-        way = self.known[shape.key] = _Composer(shape).way(number, kind)
+        found: Way | bool | None = self.known.pop(shape.key, False)
+        way = found if not isinstance(found, bool) else _Composer(shape).way(number, kind)
+        # The one used last stands last.
+        self.known[shape.key] = way
         if len(self.known) > MAX_WAYS:
             self.known.popitem(last=False)
         return way
@@ -224,7 +224,7 @@ def go_back(root: TensorBase, gradient: Value, retain_graph: bool) -> list[Tenso
     if shape is None:
         return None
     way = WAYS.find(shape, number, gradient.type)
-    if way is None or not _passable(shape.steps, way.reads):
+    if way is None or not _untouched(shape.steps):
         return None
     steps = shape.steps
     tensors: list[Any] = [leaf.variable for leaf in shape.leaves]
@@ -232,7 +232,8 @@ def go_back(root: TensorBase, gradient: Value, retain_graph: bool) -> list[Tenso
     for tensor, arrival in zip(tensors, way.outputs, strict=True):
         held = tensor._grad
         if arrival is not None and held is not None:
-            if held._layout.shape != arrival[1].shape or held.dtype_ is not arrival[2]:
+            if held._layout.shape != arrival[1].shape or held.dtype_ is not arrival[2] or held._storage._value is None:
+                # Memory in the open may be that of another gradient as well.
                 return None
             before.append(held)
     if len(before) > 1 and len({id(each._storage) for each in before}) < len(before):
@@ -246,27 +247,26 @@ def go_back(root: TensorBase, gradient: Value, retain_graph: bool) -> list[Tenso
         for step, reads in zip(steps, way.reads, strict=True):
             if reads is not None:
                 step.release(reads)
-    reached: list[TensorBase] = []
+    reached = [
+        (tensor, unit.give(arrival[0]), arrival)
+        for tensor, arrival in zip(tensors, way.outputs, strict=True)
+        if arrival is not None and tensor._requires_grad
+    ]
+    if unit.depth > MAX_DEPTH:
+        # All together, and not each for itself as it is put in its place.
+        ENGINE.run([value for _, value, _ in reached])
     made = type(root)
-    for tensor, arrival in zip(tensors, way.outputs, strict=True):
-        if arrival is None or not tensor._requires_grad:
-            continue
-        place, layout, dtype = arrival
+    for tensor, value, (_, layout, dtype) in reached:
         if tensor._grad is None:
-            tensor._grad = made._new(Storage(unit.give(place)), layout, dtype, Version())
+            tensor._grad = made._new(Storage(value), layout, dtype, Version())
         else:
-            tensor._grad.overwrite(unit.give(place))
-        reached.append(tensor)
-    return reached
+            tensor._grad.overwrite(value)
+    return [tensor for tensor, _, _ in reached]
 
 
-def _passable(steps: Sequence[Recorded], reads: Sequence[tuple[int, ...] | None]) -> bool:
-    """Whether no step refuses, was freed, or reads what was written to since."""
-    for step, places in zip(steps, reads, strict=True):
-        if places is None:
-            continue
-        if step._freed or step._refusal:
-            return False
+def _untouched(steps: Sequence[Recorded]) -> bool:
+    """Whether nothing that steps keep was written to since."""
+    for step in steps:
         for version, count, _, _ in step.versions.values():
             if version.count != count:
                 return False
