@@ -140,6 +140,12 @@ def test_graphs_tell_results_and_sizes_apart() -> None:
         assert [(np.split(pair, 2)[number] * 2).tolist() for number in range(2)] == [[2.0], [4.0]]
         assert small[:2].tolist() == [[0.0, 1.0], [2.0, 3.0]]
         assert large[:2].tolist() == [[1.0, 1.0], [1.0, 1.0]]
+        for size in (2, 3):
+            # A graph of one operation that does not say the types of what it reads.
+            x = leaf(size)
+            x.backward(pb.ones(size))
+            x.backward(pb.ones(size))
+            assert x.grad.tolist() == [2.0] * size
 
 
 def test_what_nobody_holds_is_not_handed_out() -> None:

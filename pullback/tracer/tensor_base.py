@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any, ClassVar, TypeAlias, TypeVar
 from weakref import ReferenceType, ref
@@ -14,7 +15,7 @@ from pullback.dtypes import DType
 from pullback.errors import AutogradError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops.arithmetic import Add, Cast
-from pullback.ir.types import Shape
+from pullback.ir.types import ArrayType, Shape
 from pullback.location import caller
 from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, Written, named
 from pullback.tracer.contents import known
@@ -130,7 +131,9 @@ class TensorBase(IsTensor):
             # Who has the memory may have given the array another shape.
             return known(view_array(storage.array, self._chain).copy(order="C").reshape(self._layout.shape))
         if self._read is None or self._read_at != storage.writes:
-            self._read = view_value(Waiting(), storage.read(), self._chain)
+            base = storage.read()
+            recipe = view_recipe(self._chain, base)
+            self._read = Waiting().put(recipe, [base])[recipe.outputs[0]]
             self._read_at = storage.writes
         return self._read
 
@@ -237,7 +240,12 @@ def recorded_node(name: str, base: TensorBase, chain: tuple[ViewOp, ...]) -> Nod
 
 def view_recipe(chain: tuple[ViewOp, ...], value: Value) -> Recipe:
     """The recipe of a chain of views."""
-    return recipe_for(lambda b, x: view_value(b, x, chain), [value])
+    return _chain_recipe(chain, value.type.dtype, value.type.shape)
+
+
+@lru_cache(maxsize=1 << 10)
+def _chain_recipe(chain: tuple[ViewOp, ...], dtype: DType, shape: Shape) -> Recipe:
+    return write_recipe(lambda b, x: view_value(b, x, chain), [ArrayType(dtype, shape)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,11 +375,7 @@ def take_view(tensor: T, name: str, *ops: ViewOp, strides: tuple[int, ...] | Non
 
     `strides` are told where axes of size 1 make them a matter of taste.
     """
-    layout: Layout | None = tensor._layout
-    for op in ops:
-        assert layout is not None
-        layout = layout.through(op)
-    assert layout is not None, "the caller checks that a reshape needs no copy"
+    layout = _layout_of_view(tensor._layout, ops)
     if strides is not None:
         layout = Layout(layout.shape, strides, layout.offset)
     view = tensor._new(tensor._storage, layout, tensor.dtype_, tensor._counter)
@@ -385,12 +389,23 @@ def take_view(tensor: T, name: str, *ops: ViewOp, strides: tuple[int, ...] | Non
     if tensor.needs_grad:
         operand = tensor.value
         recipe = view_recipe(ops, operand)
-        slots = Waiting().put(recipe, [operand])
-        view._grad_fn = named(name, Recorded)([tensor.edge()], recipe, slots, {}, caller())
+        b = Waiting()
+        slots = b.put(recipe, [operand])
+        view._grad_fn = named(name, Recorded)([tensor.edge()], recipe, slots, {}, b.location)
         view._requires_grad = True
         view._view_of = (base.node, base._output_nr, base._counter.count)
         view._read, view._read_at = slots[recipe.outputs[0]], tensor._storage.writes
     return view
+
+
+@lru_cache(maxsize=1 << 10)
+def _layout_of_view(whole: Layout, ops: tuple[ViewOp, ...]) -> Layout:
+    layout: Layout | None = whole
+    for op in ops:
+        assert layout is not None
+        layout = layout.through(op)
+    assert layout is not None, "the caller checks that a reshape needs no copy"
+    return layout
 
 
 def check_writable(target: TensorBase) -> None:

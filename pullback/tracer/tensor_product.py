@@ -136,6 +136,8 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1
     """beta * input + alpha * mat1 @ mat2."""
     if mat1.sizes[1] != mat2.sizes[0]:
         return mm(mat1, mat2)
+    if beta == 1 and alpha == 1:
+        return record("AddmmBackward0", _sum_with_product, input, mat1, mat2)
 
     def rule(b: Builder, x: Value, y: Value, z: Value) -> Value:
         product = products.matmul(b, y, z)
@@ -143,6 +145,12 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1
         return s.add(b, s.broadcast_to(b, x if beta == 1 else s.mul(b, x, beta), product.type.shape), product)
 
     return record("AddmmBackward0", rule, input, mat1, mat2)
+
+
+@Kept
+def _sum_with_product(b: Builder, x: Value, y: Value, z: Value) -> Value:
+    product = products.matmul(b, y, z)
+    return s.add(b, s.broadcast_to(b, x, product.type.shape), product)
 
 
 def outer(input: Any, vec2: Any) -> Any:
