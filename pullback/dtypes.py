@@ -99,7 +99,8 @@ def by_name(name: str) -> DType:
 
 def from_numpy(dtype: Any) -> DType | None:
     """The element type of a NumPy dtype-like, or None where there is none (complex, object, float16 …)."""
-    return _BY_NUMPY.get(np.dtype(dtype).newbyteorder("="))
+    known = _BY_NUMPY.get(dtype) if isinstance(dtype, np.dtype) else None
+    return _BY_NUMPY.get(np.dtype(dtype).newbyteorder("=")) if known is None else known
 
 
 def promote(*dtypes: DType) -> DType:

@@ -53,7 +53,13 @@ UNKNOWN = Location("", 0)
 _PACKAGE = str(Path(__file__).parent) + "/"
 
 
-@lru_cache(maxsize=1 << 16)
+MAX_PLACES = 1 << 16
+
+_places: dict[tuple[int, int], tuple[CodeType, Location]] = {}
+"""Locations by the address of the code and the instruction: hashing code itself goes through all its constants. An entry
+keeps its code, so that no other code comes to stand at the address."""
+
+
 def _resolve(code: CodeType, instruction: int) -> Location:
     """The location of one bytecode instruction; Python 3.10 knows the line only."""
     lines = (line for start, end, line in code.co_lines() if start <= instruction < end)
@@ -77,13 +83,21 @@ def _is_internal(file: str) -> bool:
     return "/numpy/" in file or file.startswith("<frozen") or "/contextlib.py" in file
 
 
-def caller() -> Location:
-    """The innermost frame that is the user's own."""
-    frame = sys._getframe(1)
+def caller(skipped: int = 1) -> Location:
+    """The innermost frame that is the user's own; the first `skipped` are known not to be."""
+    frame = sys._getframe(skipped)
     while frame is not None:
         code = frame.f_code
+        key = id(code), frame.f_lasti
+        found = _places.get(key)
+        if found is not None:
+            return found[1]
         if not _is_internal(code.co_filename):
-            return _resolve(code, frame.f_lasti)
+            if len(_places) >= MAX_PLACES:
+                _places.clear()
+            location = _resolve(code, frame.f_lasti)
+            _places[key] = code, location
+            return location
         if frame.f_back is None:
             break
         frame = frame.f_back

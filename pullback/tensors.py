@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pullback.ir.core import Function
+from collections.abc import Sequence
+
+from pullback.errors import ShapeError
+from pullback.ir.core import Array, Function
 from pullback.tracer.deferred import ENGINE, Runner
 from pullback.tracer.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
 from pullback.tracer.tensor import Tensor
@@ -153,9 +156,24 @@ float, double, long, int, short = float32, float64, int64, int32, int16
 
 def _compile(function: Function) -> Runner:
     # Loaded when the first tensors are looked at.
-    from pullback.compiler import compile_function
+    from pullback.compiler import CallSpec, compile_function, native_entry
+    from pullback.runtime.abi import ArgumentKind, ArgumentSpec
 
-    return compile_function(function)
+    arguments = [ArgumentSpec(ArgumentKind.ARRAY, each.type.dtype, each.type.shape) for each in function.parameters]
+    count = len(function.result_types)
+    call = CallSpec(tuple(arguments), (False,) * count, tuple(range(count)))
+    executable = compile_function(function, call)
+
+    def miss(*arrays: Array) -> Sequence[Array]:
+        # Arrays that do not lie as the entry takes them are brought to that form.
+        for array, argument in zip(arrays, arguments, strict=True):
+            if array.shape != argument.shape:
+                raise ShapeError(f"the memory of a tensor of shape {argument.shape} has got another shape: {array.shape}",
+                                 help="reshape the tensor, not the array that shares its memory")  # fmt: skip
+        return executable(arrays)
+
+    entry = native_entry(executable, call, miss, "tensors")
+    return lambda arrays: entry(*arrays)
 
 
 ENGINE.compile = _compile

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -71,4 +72,9 @@ def type_of(array: np.ndarray[Any, Any]) -> ArrayType:
     if dtype is None:
         known = ", ".join(each.short_name for each in dtypes.ALL)
         raise DTypeError(f"arrays of dtype {array.dtype} are not supported", help=f"use astype with one of {known}")
-    return ArrayType(dtype, tuple(array.shape))
+    return _kind(dtype, array.shape)
+
+
+@lru_cache(maxsize=1 << 12)
+def _kind(dtype: DType, shape: Shape) -> ArrayType:
+    return ArrayType(dtype, shape)

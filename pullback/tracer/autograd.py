@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeAlias
 
@@ -41,8 +42,8 @@ SECOND_BACKWARD = (
 _TENSOR_NAMES = {"f32": "FloatTensor", "f64": "DoubleTensor", "i64": "LongTensor", "i32": "IntTensor"}
 _sequence = itertools.count()
 
-Written: TypeAlias = tuple[Version, int, str]
-"""A tensor's version counter, its count when the tensor was used, and the words that say what made it."""
+Written: TypeAlias = "tuple[Version, int, Node | str | None, int]"
+"""A tensor's version counter, its count when the tensor was used, and what made it: a step or its name, which output."""
 
 
 class Gradient(Protocol):
@@ -89,15 +90,25 @@ class Node:
     `next_functions` pairs the node behind each input with the number of the output there that the input was.
     """
 
-    __slots__ = ("__weakref__", "_hooks", "_output_hooks", "_prehooks", "metadata", "next_functions", "sequence")
+    __slots__ = ("__weakref__", "_hooks", "_metadata", "_output_hooks", "_prehooks", "next_functions", "sequence")
+
+    # Few steps have hooks: their lists are made when they are asked for.
+    _metadata: dict[Any, Any] | None
+    _prehooks: list[Hook] | None
+    _hooks: list[Hook] | None
+    _output_hooks: dict[int, list[Hook]] | None
 
     def __init__(self, next_functions: tuple[Edge, ...]) -> None:
         self.next_functions = next_functions
         self.sequence = next(_sequence)
-        self.metadata: dict[Any, Any] = {}
-        self._prehooks: list[Hook] = []
-        self._hooks: list[Hook] = []
-        self._output_hooks: dict[int, list[Hook]] = {}
+        self._metadata = self._prehooks = self._hooks = self._output_hooks = None
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A place for the user's own notes."""
+        if self._metadata is None:
+            self._metadata = {}
+        return self._metadata
 
     def name(self) -> str:
         """The name of this kind of step."""
@@ -108,16 +119,22 @@ class Node:
 
     def register_hook(self, fn: Hook) -> RemovableHandle:
         """Call ``fn(grad_inputs, grad_outputs)`` after this node; what it returns replaces grad_inputs."""
+        if self._hooks is None:
+            self._hooks = []
         self._hooks.append(fn)
         return RemovableHandle(self._hooks, fn)
 
     def register_prehook(self, fn: Hook) -> RemovableHandle:
         """Call ``fn(grad_outputs)`` before this node; what it returns replaces them."""
+        if self._prehooks is None:
+            self._prehooks = []
         self._prehooks.append(fn)
         return RemovableHandle(self._prehooks, fn)
 
     def hooks_of(self, output: int) -> list[Hook]:
         """Hooks on the gradient of one output: those that a tensor registers."""
+        if self._output_hooks is None:
+            self._output_hooks = {}
         return self._output_hooks.setdefault(output, [])
 
     def apply(self, run: Backward, gradients: list[Gradient | None]) -> list[Gradient | None]:
@@ -125,48 +142,93 @@ class Node:
         raise NotImplementedError
 
 
+@dataclass(eq=False, slots=True)
+class Pattern:
+    """What steps of one recipe have in common; there is one object for each way.
+
+    `places` say where each input is shown among the `count` of `next_functions`, `active` which of them have a gradient,
+    `reads` the slots that going back may read.
+    """
+
+    recipe: Recipe
+    places: tuple[int | None, ...]
+    count: int
+    active: tuple[int, ...]
+    reads: tuple[int, ...]
+    in_order: bool
+    """Whether every input is shown, in order."""
+
+    @staticmethod
+    def of(recipe: Recipe, places: tuple[int | None, ...], count: int, active: tuple[int, ...]) -> Pattern:
+        """The pattern. Raises: DerivativeError for an operation without a derivative."""
+        key = places, count, active
+        found: Pattern | None = recipe.patterns.get(key)
+        if found is None:
+            reads = tuple(sorted(recipe.saved_for(active)))
+            found = recipe.patterns[key] = Pattern(recipe, places, count, active, reads, places == tuple(range(count)))
+        return found
+
+
 class Recorded(Node):
     """A step that follows a recipe: it keeps those values of the recipe's slots that its adjoint reads."""
 
-    __slots__ = ("_active", "_freed", "_places", "_refusal", "location", "recipe", "saved", "versions")
+    __slots__ = ("_freed", "_refusal", "location", "pattern", "saved", "versions")
 
     def __init__(
         self, edges: Sequence[Edge], recipe: Recipe, slots: Slots, versions: dict[int, Written], location: Location,
         places: Sequence[int | None] | None = None, count: int | None = None,
     ) -> None:  # fmt: skip
         """`edges` belong to the recipe's inputs; `places` say where each is shown among the `count` of `next_functions`."""
-        self._places = tuple(range(len(edges))) if places is None else tuple(places)
-        shown: list[Edge] = [(None, 0)] * (len(edges) if count is None else count)
-        for edge, place in zip(edges, self._places, strict=True):
-            if place is not None:
-                shown[place] = edge
-        super().__init__(tuple(shown))
-        self.recipe = recipe
+        pattern = Pattern.of(
+            recipe, tuple(range(len(edges))) if places is None else tuple(places), len(edges) if count is None else count,
+            tuple([place for place, (node, _) in enumerate(edges) if node is not None]),
+        )  # fmt: skip
+        self.begin(pattern, edges, {place: slots[place] for place in pattern.reads},
+                   {place: versions[place] for place in pattern.reads if place in versions}, location)  # fmt: skip
+
+    def begin(
+        self, pattern: Pattern, edges: Sequence[Edge], saved: dict[int, Value], versions: dict[int, Written],
+        location: Location,
+    ) -> None:  # fmt: skip
+        """Be a step of a known pattern, with values and versions of all that the pattern reads."""
+        if pattern.in_order:
+            shown = edges
+        else:
+            shown = [(None, 0)] * pattern.count
+            for edge, place in zip(edges, pattern.places, strict=True):
+                if place is not None:
+                    shown[place] = edge
+        # As in Node.__init__.
+        self.next_functions = tuple(shown)
+        self.sequence = next(_sequence)
+        self._metadata = self._prehooks = self._hooks = self._output_hooks = None
+        self.pattern = pattern
         self.location = location
-        self._active = tuple([place for place, (node, _) in enumerate(edges) if node is not None])
         self._refusal = ""
         self._freed = False
-        reads = recipe.saved_for(self._active)
-        self.saved = {place: slots[place] for place in reads}
-        for value in self.saved.values():
+        self.saved = saved
+        for value in saved.values():
             value.contents.holders += 1
-        self.versions = {place: entry for place, entry in versions.items() if place in reads}
+        self.versions = versions
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the step did."""
+        return self.pattern.recipe
 
     def refuse(self, message: str) -> None:
         """Going back through this step is an error with this message."""
         self._refusal = message
 
     def apply(self, run: Backward, gradients: list[Gradient | None]) -> list[Gradient | None]:
-        if self._refusal:
-            raise AutogradError(self._refusal, location=caller())
-        if self._freed:
-            raise AutogradError(SECOND_BACKWARD, location=caller())
+        recipe, active = self.pattern.recipe, self.pattern.active
+        self.check_usable()
         bars = [None if each is None else run.fitting(each.value, kind) for each, kind in
-                zip(gradients, self.recipe.output_types, strict=True)]  # fmt: skip
+                zip(gradients, recipe.output_types, strict=True)]  # fmt: skip
         present = tuple([bar is not None for bar in bars])
         masked = tuple([bar is not None and run.builder.is_masked(bar) for bar in bars])
-        adjoint = self.recipe.adjoint(self._active, present, masked)
-        self._check_versions(adjoint.reads)
+        adjoint = recipe.adjoint(active, present, masked)
+        self.check_versions(adjoint.reads)
         there = [bar for bar in bars if bar is not None]
         if run.create_graph:
             made = self._differentiable(run, adjoint, [each for each in gradients if each is not None], there)
@@ -175,26 +237,36 @@ class Recorded(Node):
             slots = run.waiting.put(adjoint.recipe, [*(self.saved[place] for place in adjoint.reads), *there])
             made = [run.wrap(slots[place]) for place in adjoint.recipe.outputs]
         results: list[Gradient | None] = [None] * len(self.next_functions)
-        for active, number, zeroed in zip(self._active, adjoint.found, adjoint.masked, strict=True):
-            place = self._places[active]
+        for input_place, number, zeroed in zip(active, adjoint.found, adjoint.masked, strict=True):
+            place = self.pattern.places[input_place]
             assert place is not None, "what has a gradient is shown"
             if number is None:
-                kind = self.recipe.input_types[active]
+                kind = recipe.input_types[input_place]
                 results[place] = run.zeros(kind.shape, kind.dtype)
                 continue
             results[place] = made[number]
             if zeroed:
                 run.builder.masked(made[number].value)
         if not run.retain_graph:
-            self._release(adjoint.reads)
+            self.release(adjoint.reads)
         return results
 
-    def _check_versions(self, reads: Sequence[int]) -> None:
+    def check_usable(self) -> None:
+        """Raises: AutogradError where there is no way back through this step, or no more."""
+        if self._refusal:
+            raise AutogradError(self._refusal, location=caller())
+        if self._freed:
+            raise AutogradError(SECOND_BACKWARD, location=caller())
+
+    def check_versions(self, reads: Sequence[int]) -> None:
         """Raises: AutogradError where a tensor that the gradient reads was written to since."""
-        for place, (version, count, producer) in self.versions.items():
+        for place, (version, count, source, number) in self.versions.items():
             if version.count != count and place in reads:
                 kind = self.saved[place].type
-                what = f"[torch.{_TENSOR_NAMES[kind.dtype.name]} {list(kind.shape)}]{producer}"
+                step = isinstance(source, Node) and not isinstance(source, AccumulateGrad)
+                maker = source if isinstance(source, str) else source.name() if step else ""  # type: ignore[union-attr]
+                words = f", which is output {number} of {maker}," if maker else ""
+                what = f"[torch.{_TENSOR_NAMES[kind.dtype.name]} {list(kind.shape)}]{words}"
                 raise AutogradError(
                     "one of the variables needed for gradient computation has been modified by an inplace operation: "
                     f"{what} is at version {version.count}; expected version {count} instead. Hint: enable anomaly "
@@ -202,7 +274,7 @@ class Recorded(Node):
                     "torch.autograd.set_detect_anomaly(True, check_nan=False).", location=caller(),
                 )  # fmt: skip
 
-    def _release(self, reads: Sequence[int]) -> None:
+    def release(self, reads: Sequence[int]) -> None:
         """Give back what was saved; a step that reads nothing can be gone through again."""
         self._freed = bool(reads)
         self._forget()
@@ -213,7 +285,8 @@ class Recorded(Node):
         self.saved, self.versions = {}, {}
 
     def __del__(self) -> None:
-        self._forget()
+        if self.saved:
+            self._forget()
 
     def _differentiable(
         self, run: Backward, adjoint: Adjoint, gradients: Sequence[Gradient], bars: Sequence[Value]
@@ -228,7 +301,7 @@ class Recorded(Node):
             places, whole = adjoint.reads, adjoint.recipe
         edges: list[Edge] = []
         for place in places:
-            shown = self._places[place] if place < count else None
+            shown = self.pattern.places[place] if place < count else None
             if place >= count:
                 edges.append((self, recipe.outputs.index(place)))
             else:
@@ -408,11 +481,11 @@ def _visit(
     """One node: hooks, captures, its derivative."""
     outputs = len(node.recipe.outputs) if isinstance(node, Recorded) else len(slots)
     slots.extend([None] * (outputs - len(slots)))
-    for hook in list(node._prehooks):
+    for hook in list(node._prehooks or ()):
         changed = hook(tuple(slots))
         if changed is not None:
             slots = list(changed) if isinstance(changed, tuple) else [changed]
-    for number, hooks in node._output_hooks.items():
+    for number, hooks in (node._output_hooks or {}).items():
         gradient = slots[number] if number < len(slots) else None
         if gradient is not None:
             slots[number] = run.hooked(hooks, gradient)
@@ -425,7 +498,7 @@ def _visit(
     if needed is not None and not any(following in needed for following, _ in node.next_functions):
         return ()
     results = node.apply(run, slots)
-    for hook in list(node._hooks):
+    for hook in list(node._hooks or ()):
         changed = hook(tuple(results), tuple(slots))
         if changed is not None:
             results = list(changed) if isinstance(changed, tuple) else [changed]

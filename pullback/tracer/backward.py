@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from pullback.dtypes import DType
 from pullback.errors import AutogradError
+from pullback.ir.core import Value
+from pullback.ir.types import Shape
 from pullback.location import caller
 from pullback.tracer.autograd import Backward, walk_back
+from pullback.tracer.contents import known
 from pullback.tracer.deferred import ENGINE
 from pullback.tracer.grad_mode import _Mode
 from pullback.tracer.tensor_base import TensorBase
+from pullback.tracer.way_back import go_back
 
 
 def first_gradients(roots: Sequence[TensorBase], gradients: Sequence[Any]) -> list[TensorBase]:
@@ -23,10 +30,10 @@ def first_gradients(roots: Sequence[TensorBase], gradients: Sequence[Any]) -> li
             raise AutogradError(f"element {place} of tensors does not require grad and does not have a grad_fn",
                                 location=caller())  # fmt: skip
         if gradient is None:
-            if np.prod(root.sizes) != 1:
+            if prod(root.sizes) != 1:
                 raise AutogradError("grad can be implicitly created only for scalar outputs", location=caller(),
                                     help="reduce it (sum, mean), or pass gradient=")  # fmt: skip
-            found.append(root.of_array(np.ones(root.sizes, root.dtype_.numpy)))
+            found.append(root.of_value(_ones(root.sizes, root.dtype_)))
             continue
         if not isinstance(gradient, TensorBase):
             gradient = root.of_array(np.array(gradient, root.dtype_.numpy))
@@ -37,6 +44,12 @@ def first_gradients(roots: Sequence[TensorBase], gradients: Sequence[Any]) -> li
             )  # fmt: skip
         found.append(gradient)
     return found
+
+
+@lru_cache(maxsize=1 << 6)
+def _ones(sizes: Shape, dtype: DType) -> Value:
+    """One element, 1: a single value for all who begin with it."""
+    return known(np.ones(sizes, dtype.numpy))
 
 
 def sequence_of(values: Any) -> list[Any]:
@@ -58,15 +71,21 @@ def run_backward(roots: Any, gradients: Any, retain_graph: bool | None, create_g
     wanted = None if inputs is None else sequence_of(inputs)
     if wanted is not None and not wanted:
         raise AutogradError("`inputs` argument to `backward()` cannot be empty.", location=caller())
-    run = Backward(tensors[0], create_graph if retain_graph is None else retain_graph, create_graph)
-    with _Mode(create_graph):
-        captured = walk_back(run, tensors, first, wanted, accumulate=True)
-        for tensor, gradient in zip(wanted or (), captured, strict=False):
-            if gradient is not None and tensor.node is not None:
-                tensor.accumulate(gradient, run)
+    retained = create_graph if retain_graph is None else retain_graph
+    reached: list[Any] | None = None
+    if wanted is None and not create_graph and len(tensors) == 1:
+        reached = go_back(tensors[0], first[0].value, retained)
+    if reached is None:
+        run = Backward(tensors[0], retained, create_graph)
+        with _Mode(create_graph):
+            captured = walk_back(run, tensors, first, wanted, accumulate=True)
+            for tensor, gradient in zip(wanted or (), captured, strict=False):
+                if gradient is not None and tensor.node is not None:
+                    tensor.accumulate(gradient, run)
+        reached = list(run.accumulated)
     if not create_graph:
         # In the order of arrival: in another order each time, the same graph would be another one to the engine.
-        waiting = dict.fromkeys(tensor.grad.value for tensor in run.accumulated if tensor.grad is not None)  # type: ignore[attr-defined]
+        waiting = dict.fromkeys([tensor._grad.value for tensor in reached if tensor._grad is not None])
         if waiting:
             # The roots with them: looking at the loss later would compute once more what lies below it.
             waiting.update((tensor.value, None) for tensor in tensors)

@@ -13,7 +13,8 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 
 
 class Contents:
-    """What is known of a value: its `array` (never written to), how many storages hold it, how deep it waits."""
+    """What is known of a value: its `array` (never written to), how many storages hold it, how deep it waits (0: it does
+    not)."""
 
     __slots__ = ("array", "depth", "holders")
 

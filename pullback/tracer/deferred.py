@@ -9,7 +9,7 @@ operation by operation, from then on as one native function. Both give the same 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from weakref import ref
@@ -33,7 +33,7 @@ from pullback.ir.types import ArrayType
 from pullback.location import caller
 from pullback.tracer.contents import Contents, known
 from pullback.tracer.recipe import Recipe, behind
-from pullback.tracer.unit import Several, Unit
+from pullback.tracer.unit import Unit
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 Runner: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
@@ -69,8 +69,9 @@ def take_apart(unit: Unit) -> None:
     """Let the values of a unit that somebody can reach come from its operations instead, one by one."""
     slots = list(unit.operands)
     live = {value.index: value for value in unit.given() if value.contents.array is None}
-    for step in unit.op.steps:
-        operation = Operation(step.op, tuple([slots[place] for place in step.operands]), step.types, (), unit.location)
+    for number, step in enumerate(unit.op.steps):
+        inputs = tuple([slots[place] for place in step.operands])
+        operation = Operation(step.op, inputs, step.types, (), unit.location_of(number))
         results = []
         for fresh in operation.results:
             value = live.get(len(slots) + fresh.index, fresh)
@@ -128,7 +129,7 @@ class Waiting(Builder):
         depth = 0
         for operand in operation.operands:
             contents = operand.contents
-            if contents is not None and contents.array is None and contents.depth > depth:
+            if contents is not None and contents.depth > depth:
                 depth = contents.depth
         for result in operation.results:
             result.contents = Contents(None, depth + 1)
@@ -141,43 +142,18 @@ class Waiting(Builder):
 Key: TypeAlias = tuple[Any, ...]
 
 
-@dataclass
+@dataclass(slots=True)
 class _Graph:
-    """Operations that wait, in running order, the known values they start from, and the values they are to give."""
+    """Operations that wait, in running order, the known values they start from, and the values they are to give.
+
+    `key` is what has to agree for the same native code to serve: ops, what each reads by number (inputs count down from
+    -1, results up from 0), the types of inputs where an op does not say them, and the numbers of what is wanted.
+    """
 
     operations: list[Operation]
     inputs: list[Value]
     outputs: list[Value]
-
-    def key(self) -> Key:
-        """What has to agree for the same native code to serve."""
-        number: dict[Value, int] = {}
-        parts: list[Any] = []
-        for value in self.inputs:
-            number[value] = len(number)
-            parts.append(value.type)
-        place = len(number)
-        first: dict[Operation, int] = {}
-        for operation in self.operations:
-            op = operation.op
-            parts.append(op)
-            for operand in operation.operands:
-                found = number.get(operand)
-                parts.append(first[operand.owner] + operand.index if found is None else found)  # type: ignore[index]
-            first[operation] = place
-            if isinstance(op, Several):
-                place += len(op.slots)
-                continue
-            place += len(operation.results)
-            if operation.regions:
-                names = {
-                    value: number[value] if value in number else first[value.owner] + value.index  # type: ignore[index]
-                    for value in operation_reads(operation)
-                }
-                parts.append(_regions_text(operation, names))
-        for value in self.outputs:
-            parts.append(first[value.owner] + value.index)  # type: ignore[index]
-        return tuple(parts)
+    key: Key
 
     def function(self) -> Function:
         """The graph as a function of its inputs, free of the values that wait here, units taken apart."""
@@ -193,7 +169,7 @@ class _Graph:
         for operation in self.operations:
             operands = tuple([now(operand) for operand in operation.operands])
             if isinstance(operation, Unit):
-                operations, made[operation] = operation.op.follow(operands, operation.location)
+                operations, made[operation] = operation.follow(operands)
                 copies += operations
                 continue
             types = [result.type for result in operation.results]
@@ -218,40 +194,67 @@ def _regions_text(operation: Operation, number: dict[Value, int]) -> str:
 
 def _collect(wanted: Sequence[Value]) -> _Graph:
     """The graph behind values: everything that waits below them, and who else wants a part of it."""
-    operations: list[Operation] = []
-    inputs: dict[Value, None] = {}
-    seen: set[Operation] = set()
-    stack: list[Operation | None] = []
-    for value in wanted:
-        owner = value.owner
-        if owner is None or owner in seen or value.contents.array is not None:
+    # A value waits as long as it has an owner: it gets its array and loses its owner at once.
+    outputs = dict.fromkeys([value for value in wanted if value.owner is not None])
+    inputs: dict[Value, int] = {}
+    first: dict[Operation, int] = {}
+    """The number of an operation's first result (of a unit: of its first slot)."""
+    parts: list[Any] = []
+    place = 0
+    stack: list[tuple[Operation, Iterator[Value]]] = []
+    for value in list(outputs):
+        operation = value.owner
+        if operation is None or operation in first:
             continue
-        stack.append(owner)
-        while stack:
-            operation = stack.pop()
-            if operation is None:
-                # Everything above the mark is done.
-                operation = stack.pop()
-                assert operation is not None
-                operations.append(operation)
-                continue
-            if operation in seen:
-                continue
-            seen.add(operation)
-            stack.append(operation)
-            stack.append(None)
-            for operand in operation_reads(operation) if operation.regions else operation.operands:
+        reads = iter(_reads(operation))
+        # From here on: an op, then what it reads one by one. Of what waits unnumbered, that is which result, then its op.
+        parts += (None, operation.op)
+        while True:
+            for operand in reads:
                 owner = operand.owner
-                if owner is None or operand.contents.array is not None:
-                    inputs[operand] = None
-                elif owner not in seen:
-                    stack.append(owner)
-    outputs = {value: None for value in wanted if value.contents.array is None}
-    for operation in operations:
-        for result in results_of(operation):
-            if result.contents.holders > 0 and result.contents.array is None:
-                outputs[result] = None
-    return _Graph(operations, list(inputs), list(outputs))
+                if owner is None:
+                    number = inputs.get(operand)
+                    if number is None:
+                        number = inputs[operand] = ~len(inputs)
+                    parts.append(number)
+                    if type(operation) is not Unit:
+                        parts.append(operand.type)
+                    continue
+                start = first.get(owner)
+                if start is None:
+                    # First what is below; then on from here.
+                    stack.append((operation, reads))
+                    operation, reads = owner, iter(_reads(owner))
+                    parts += (operand.index, owner.op)
+                    break
+                parts.append(start + operand.index)
+            else:
+                first[operation] = place
+                if type(operation) is Unit:
+                    results: list[Value] = operation.given()
+                    place += len(operation.op.slots)
+                else:
+                    results = results_of(operation)
+                    # Of an op with any number of operands, here they end.
+                    parts.append(None)
+                    if operation.regions:
+                        parts.append(_regions_text(operation, {
+                            read: inputs[read] if read.owner is None else first[read.owner] + read.index
+                            for read in _reads(operation)
+                        }))  # fmt: skip
+                    place += len(operation.results)
+                for result in results:
+                    if result.contents.holders > 0 and result.owner is not None:
+                        outputs[result] = None
+                if not stack:
+                    break
+                operation, reads = stack.pop()
+    key = tuple(parts), tuple([first[value.owner] + value.index for value in outputs])  # type: ignore[index]
+    return _Graph(list(first), list(inputs), list(outputs), key)
+
+
+def _reads(operation: Operation) -> Sequence[Value]:
+    return operation_reads(operation) if operation.regions else operation.operands
 
 
 @dataclass
@@ -282,7 +285,7 @@ class Engine:
         graph = _collect(wanted)
         if not graph.operations:
             return
-        key = graph.key()
+        key = graph.key
         found = self.graphs.get(key)
         if found is None:
             found = self.graphs[key] = _Known()
@@ -296,7 +299,9 @@ class Engine:
         arrays = [value.contents.array for value in graph.inputs]
         results = self._by_steps(graph) if found.runner is None else found.runner(arrays)
         for value, array in zip(graph.outputs, results, strict=True):
-            value.contents.array = array
+            contents = value.contents
+            contents.array = array
+            contents.depth = 0
             # Nothing below is needed for this value any more.
             value.owner = None
 

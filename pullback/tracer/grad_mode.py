@@ -62,7 +62,8 @@ class no_grad(_Mode):
     """Operations inside are not recorded: ``with no_grad(): …`` or ``@no_grad()``."""
 
     def __init__(self, function: Callable[..., Any] | None = None) -> None:
-        super().__init__(False)
+        self._wanted = False
+        self._before = []
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         # `@no_grad` without parentheses decorates as well.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial, wraps
 from types import FunctionType
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias, cast
 
 import numpy as np
 
@@ -27,13 +27,14 @@ from pullback.ir.types import ArrayType
 from pullback.tracer.contents import known
 from pullback.tracer.unit import Several, Step, several
 
+P = ParamSpec("P")
 Rule: TypeAlias = Callable[..., "Value | Sequence[Value]"]
 """Emits operations: takes the builder and the operands' values, gives the result or results."""
 
 MAX_RECIPES = 4096
 
 
-class _Draft(Builder):
+class Draft(Builder):
     """Collects the operations of a recipe that is being written."""
 
     def __init__(self) -> None:
@@ -74,6 +75,8 @@ class Recipe:
     whole: Several | None
     adjoints: dict[Any, Adjoint] = field(default_factory=dict)
     kept: dict[tuple[int, ...], frozenset[int]] = field(default_factory=dict)
+    patterns: dict[Any, Any] = field(default_factory=dict)
+    """The graph's steps that follow this recipe, by what they have in common: see `autograd.Pattern`."""
 
     @staticmethod
     def of(operations: Sequence[Operation], inputs: Sequence[Value], outputs: Sequence[Value]) -> Recipe:
@@ -155,10 +158,10 @@ class Recipe:
         return found
 
     def _derive(self, active: tuple[int, ...], present: tuple[bool, ...], masked: tuple[bool, ...]) -> Adjoint:
-        primal = _Draft()
+        primal = Draft()
         slots = self.follow(primal, [Value(kind) for kind in self.input_types])
         bars = [Value(kind) if there else None for kind, there in zip(self.output_types, present, strict=True)]
-        draft = _Draft()
+        draft = Draft()
         d = DerivativeBuilder(draft)
         for bar, zeroed in zip(bars, masked, strict=True):
             if bar is not None and zeroed:
@@ -194,7 +197,7 @@ class Recipe:
 
 def joint_recipe(recipe: Recipe, adjoint: Adjoint) -> Recipe:
     """What gives an adjoint's results from the primal's inputs and the cotangents."""
-    draft = _Draft()
+    draft = Draft()
     inputs = [Value(kind) for kind in recipe.input_types]
     bars = [Value(kind) for kind in adjoint.recipe.input_types[len(adjoint.reads) :]]
     slots = recipe.follow(draft, inputs)
@@ -243,7 +246,7 @@ def recipe_for(rule: Rule, values: Sequence[Value]) -> Recipe:
 
 def write_recipe(rule: Rule, types: Sequence[ArrayType]) -> Recipe:
     """Run a rule on values that stand for operands of these types."""
-    draft = _Draft()
+    draft = Draft()
     inputs = [Value(kind) for kind in types]
     results = rule(draft, *inputs)
     outputs: list[Value] = []
@@ -267,6 +270,31 @@ class KeyedRule:
 
     def __call__(self, b: Builder, *values: Value) -> Value:
         raise NotImplementedError
+
+
+class Kept(KeyedRule):
+    """A rule that is told from others by being itself: `kept_rules` gives one object for equal arguments."""
+
+    __slots__ = ("rule",)
+
+    def __init__(self, rule: Callable[..., Value]) -> None:
+        self.rule = rule
+
+    def key(self) -> Any:
+        return self
+
+    def __call__(self, b: Builder, *values: Value) -> Value:
+        return self.rule(b, *values)
+
+
+def kept_rules(factory: Callable[P, Callable[..., Value]]) -> Callable[P, Kept]:
+    """Decorator of functions of arguments that can be hashed (no floats: zeros have signs) that give a rule."""
+
+    @wraps(factory)
+    def kept(*args: P.args, **named: P.kwargs) -> Kept:
+        return Kept(factory(*args, **named))
+
+    return cast("Callable[P, Kept]", lru_cache(maxsize=1 << 8, typed=True)(kept))
 
 
 def rule_key(rule: Any) -> Any:

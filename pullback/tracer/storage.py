@@ -30,10 +30,8 @@ ViewOp: TypeAlias = Reshape | Slice | Transpose | Broadcast
 class Version:
     """Counts the writes to a storage; tensors that share it see each other's."""
 
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
+    # Most are never written to: they say so by their class.
+    count: int = 0
 
 
 class Storage:

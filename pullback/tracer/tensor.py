@@ -22,6 +22,7 @@ from pullback.tracer import tensor_shape as sh
 from pullback.tracer.autograd import Hook, Node, RemovableHandle
 from pullback.tracer.backward import run_backward
 from pullback.tracer.storage import Version
+from pullback.tracer.tensor_apply import DTYPE_WORDS, emit, written
 from pullback.tracer.tensor_base import TensorBase, record, write_recorded
 from pullback.tracer.tensor_call import call_numpy
 from pullback.tracer.tensor_dtype import BY_KIND, Size, TensorDType, int32, int64
@@ -438,23 +439,23 @@ class Tensor(TensorBase):
     # In place
 
     def add_(self, other: Any, *, alpha: Any = 1) -> Any:
-        return ar.written("AddBackward0", ar._times(ar._add, alpha), self, other)
+        return written("AddBackward0", ar._times(ar._add, alpha), self, other)
 
     def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
-        return ar.written("SubBackward0", ar._times(ar.emit(arithmetic.Sub()), alpha), self, other)
+        return written("SubBackward0", ar._times(ar._sub, alpha), self, other)
 
     def mul_(self, other: Any) -> Any:
-        return ar.written("MulBackward0", ar._mul, self, other)
+        return written("MulBackward0", ar._mul, self, other)
 
     def div_(self, other: Any) -> Any:
         if not self.dtype_.is_float:
             raise AutogradError("result type Float can't be cast to the desired output type "
-                                f"{ar._WORDS[self.dtype_.name]}", location=caller())  # fmt: skip
-        return ar.written("DivBackward0", ar.emit(arithmetic.Div()), self, other)
+                                f"{DTYPE_WORDS[self.dtype_.name]}", location=caller())  # fmt: skip
+        return written("DivBackward0", ar._div, self, other)
 
     def pow_(self, exponent: Any) -> Any:
-        rule = ar.emit(arithmetic.Pow()) if isinstance(exponent, TensorBase) else ar.power_by(exponent)
-        return ar.written("PowBackward0", rule, self, exponent)
+        rule = emit(arithmetic.Pow()) if isinstance(exponent, TensorBase) else ar.power_by(exponent)
+        return written("PowBackward0", rule, self, exponent)
 
     def copy_(self, src: Any, non_blocking: Any = False) -> Any:
         """Take over the elements of another tensor."""

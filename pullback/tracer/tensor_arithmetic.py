@@ -1,175 +1,47 @@
-"""Elementwise operations on tensors, with PyTorch's promotion: numbers are weakest, then tensors without axes."""
+"""Elementwise operations on tensors, by PyTorch's names."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any, TypeAlias
-
-import numpy as np
+from typing import Any
 
 from pullback import dtypes
 from pullback.dtypes import DType
-from pullback.errors import ArgumentError, AutogradError
+from pullback.errors import AutogradError
 from pullback.ir.core import Builder, Op, Value
 from pullback.ir.ops import arithmetic as a
 from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
 from pullback.ir.ops.creation import Full
 from pullback.location import caller
-from pullback.tracer.contents import known
-from pullback.tracer.recipe import KeyedRule, rule_key
+from pullback.tracer.recipe import Kept
 from pullback.tracer.semantics import elementwise as s
-from pullback.tracer.tensor_base import TensorBase, Unseen, check_writable, record, write_recorded
-
-Number: TypeAlias = "bool | int | float"
-Operand: TypeAlias = "TensorBase | Number"
-
-DEFAULT_FLOAT = dtypes.f32
-
-
-def category(dtype: DType) -> int:
-    """0 for bool, 1 for integers, 2 for floats."""
-    return 2 if dtype.is_float else 0 if dtype.is_bool else 1
-
-
-def promote(first: DType, second: DType) -> DType:
-    """torch.promote_types: a float beats every integer whatever its width."""
-    if first == second:
-        return first
-    if first.is_float and second.is_float:
-        return first if first.itemsize >= second.itemsize else second
-    if category(first) != category(second) and 2 in (category(first), category(second)):
-        return first if first.is_float else second
-    return dtypes.promote(first, second)
+from pullback.tracer.tensor_apply import (
+    Number,
+    Operand,
+    apply,
+    as_values,
+    broadcast,
+    checked,
+    emit,
+    fit,
+    float_dtype,
+    own_dtype,
+    own_float_dtype,
+    result_dtype,
+)
+from pullback.tracer.tensor_base import TensorBase, Unseen, record
 
 
-def number_dtype(number: Number) -> DType:
-    """The dtype that a Python number has on its own."""
-    return dtypes.boolean if isinstance(number, bool) else dtypes.i64 if isinstance(number, int) else DEFAULT_FLOAT
-
-
-def result_dtype(operands: Sequence[Operand]) -> DType:
-    """torch.result_type of any number of operands."""
-    levels: list[DType | None] = [None, None, None]
-    for operand in operands:
-        if isinstance(operand, TensorBase):
-            level, dtype = (0 if operand.sizes else 1), operand.dtype_
-        else:
-            level, dtype = 2, number_dtype(operand)
-        before = levels[level]
-        levels[level] = dtype if before is None else promote(before, dtype)
-    result: DType | None = None
-    for dtype_found in levels:
-        if dtype_found is None:
-            continue
-        if result is None or category(dtype_found) > category(result):
-            result = dtype_found
-    assert result is not None
-    return result
-
-
-def checked(operand: Any, tensor: TensorBase, name: str = "") -> Operand:
-    """An operand as a tensor or a Python number. Raises: ArgumentError for anything else."""
-    if isinstance(operand, TensorBase | bool | int | float):
-        return operand
-    if isinstance(operand, np.ndarray | np.generic) and dtypes.from_numpy(operand.dtype) is not None:
-        return tensor.of_array(np.array(operand, order="C")) if operand.ndim else operand.item()
-    raise ArgumentError(
-        f"unsupported operand type(s) for {name}: 'Tensor' and '{type(operand).__name__}'", location=caller(),
-        help="operands are tensors, numbers or NumPy arrays",
-    )  # fmt: skip
-
-
-def constant(number: Number, dtype: DType) -> Value:
-    """A Python number as a value of its own: it may differ from call to call without another graph."""
-    return _known_number(np.asarray(number, dtype.numpy).tobytes(), dtype)
-
-
-@lru_cache(maxsize=1 << 10)
-def _known_number(content: bytes, dtype: DType) -> Value:
-    # One value for one number: a chain of steps by the same number reads it once.
-    return known(np.frombuffer(content, dtype.numpy).reshape(()))
-
-
-def fit(b: Builder, operand: Value | Number, dtype: DType, shape: tuple[int, ...]) -> Value:
-    """An operand in a dtype and shape."""
-    if not isinstance(operand, Value):
-        operand = constant(operand, dtype)
-    return s.broadcast_to(b, s.cast(b, operand, dtype), shape)
-
-
-def sizes_of(operand: Operand) -> tuple[int, ...]:
-    return operand.sizes if isinstance(operand, TensorBase) else ()
-
-
-def broadcast(operands: Sequence[Operand]) -> tuple[int, ...]:
-    """The operands' common shape. Raises: AutogradError where there is none."""
-    return common_shape([sizes_of(operand) for operand in operands])
-
-
-def common_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """What shapes broadcast to. Raises: AutogradError in PyTorch's words."""
-    result = shapes[0]
-    for shape in shapes[1:]:
-        if shape == result:
-            continue
-        rank = max(len(shape), len(result))
-        left, right = (1,) * (rank - len(result)) + result, (1,) * (rank - len(shape)) + shape
-        for axis, (m, n) in reversed(list(enumerate(zip(left, right, strict=True)))):
-            if m != n and 1 not in (m, n):
-                raise AutogradError(
-                    f"The size of tensor a ({m}) must match the size of tensor b ({n}) at non-singleton dimension {axis}",
-                    location=caller(),
-                )
-        result = tuple(n if m == 1 else m for m, n in zip(left, right, strict=True))
-    return result
-
-
-def apply(name: str, rule: Callable[..., Value], operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> Any:
-    """A rule of operands in one dtype and shape, recorded; with `gaps` numbers show as inputs of the step."""
-    return record(name, Fitted(rule, dtype, broadcast(operands)), *as_values(operands, dtype, gaps))
-
-
-def as_values(operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> list[Any]:
-    """Operands with numbers as values of a dtype."""
-    found: list[Any] = []
-    for operand in operands:
-        if isinstance(operand, TensorBase):
-            found.append(operand)
-        else:
-            number = constant(operand, dtype)
-            found.append(number if gaps else Unseen(number))
-    return found
-
-
-class Fitted(KeyedRule):
-    """A rule of operands that are brought to one dtype and shape first."""
-
-    __slots__ = ("dtype", "rule", "shape")
-
-    def __init__(self, rule: Callable[..., Value], dtype: DType, shape: tuple[int, ...]) -> None:
-        self.rule = rule
-        self.dtype = dtype
-        self.shape = shape
-
-    def key(self) -> Any:
-        inner = rule_key(self.rule)
-        return None if inner is None else (Fitted, inner, self.dtype, self.shape)
-
-    def __call__(self, b: Builder, *values: Value) -> Value:
-        return self.rule(b, *[fit(b, value, self.dtype, self.shape) for value in values])
-
-
-@lru_cache(maxsize=1 << 8)
-def emit(op: Op) -> Callable[..., Value]:
-    return lambda b, *values: b.value(op, *values)
-
-
+@Kept
 def _add(b: Builder, x: Value, y: Value) -> Value:
     return b.value(l.LogicalOr() if x.type.dtype.is_bool else a.Add(), x, y)
 
 
+_sub, _div, _neg, _abs = emit(a.Sub()), emit(a.Div()), emit(a.Neg()), emit(a.Abs())
+
+
+@Kept
 def _mul(b: Builder, x: Value, y: Value) -> Value:
     return b.value(l.LogicalAnd() if x.type.dtype.is_bool else a.Mul(), x, y)
 
@@ -188,17 +60,21 @@ def _times(rule: Callable[..., Value], alpha: Number) -> Callable[..., Value]:
 def add(input: Any, other: Any, *, alpha: Number = 1) -> Any:
     """input + alpha * other."""
     other = checked(other, input, "+")
-    return apply("AddBackward0", _times(_add, alpha), (input, other), result_dtype((input, other)))
+    return apply("AddBackward0", _times(_add, alpha), (input, other), result_dtype)
 
 
 def sub(input: Any, other: Any, *, alpha: Number = 1) -> Any:
     """input - alpha * other."""
     other = checked(other, input, "-")
-    dtype = result_dtype((input, other))
+    return apply("SubBackward0", _times(_sub, alpha), (input, other), _difference_dtype)
+
+
+def _difference_dtype(operands: Sequence[Operand]) -> DType:
+    dtype = result_dtype(operands)
     if dtype.is_bool:
         raise AutogradError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                             "`logical_xor()` operator instead.", location=caller())  # fmt: skip
-    return apply("SubBackward0", _times(emit(a.Sub()), alpha), (input, other), dtype)
+    return dtype
 
 
 def rsub(input: Any, other: Any) -> Any:
@@ -213,22 +89,16 @@ def rsub(input: Any, other: Any) -> Any:
 def mul(input: Any, other: Any) -> Any:
     """input * other."""
     other = checked(other, input, "*")
-    return apply("MulBackward0", _mul, (input, other), result_dtype((input, other)))
-
-
-def as_float(dtype: DType) -> DType:
-    """Float functions of integers are taken in the default dtype."""
-    return dtype if dtype.is_float else DEFAULT_FLOAT
+    return apply("MulBackward0", _mul, (input, other), result_dtype)
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """input / other; `rounding_mode` "floor" or "trunc" rounds."""
     other = checked(other, input, "/")
-    dtype = result_dtype((input, other))
     if rounding_mode is not None:
         rule = emit(a.FloorDivide()) if rounding_mode == "floor" else _truncated
-        return apply("DivBackward2", rule, (input, other), dtype)
-    return apply("DivBackward0", emit(a.Div()), (input, other), as_float(dtype))
+        return apply("DivBackward2", rule, (input, other), result_dtype)
+    return apply("DivBackward0", _div, (input, other), float_dtype)
 
 
 def _truncated(b: Builder, x: Value, y: Value) -> Value:
@@ -250,7 +120,7 @@ def rdiv(input: Any, other: Any) -> Any:
 def floor_divide(input: Any, other: Any) -> Any:
     """Division rounded down."""
     other = checked(other, input, "//")
-    result = apply("NotImplemented", emit(a.FloorDivide()), (input, other), result_dtype((input, other)), gaps=False)
+    result = apply("NotImplemented", emit(a.FloorDivide()), (input, other), result_dtype, gaps=False)
     if result.node is not None:
         result.node.refuse("derivative for aten::floor_divide is not implemented")
     return result
@@ -260,14 +130,14 @@ def remainder(input: Any, other: Any) -> Any:
     """The rest with the divisor's sign."""
     other = checked(other, input, "%")
     name = f"RemainderBackward{int(isinstance(other, TensorBase))}"
-    return apply(name, emit(a.Remainder()), (input, other), result_dtype((input, other)), gaps=False)
+    return apply(name, emit(a.Remainder()), (input, other), result_dtype, gaps=False)
 
 
 def fmod(input: Any, other: Any) -> Any:
     """The rest with the dividend's sign."""
     other = checked(other, input, "fmod")
     name = f"FmodBackward{int(isinstance(other, TensorBase))}"
-    return apply(name, _fmod, (input, other), result_dtype((input, other)), gaps=False)
+    return apply(name, _fmod, (input, other), result_dtype, gaps=False)
 
 
 def _fmod(b: Builder, x: Value, y: Value) -> Value:
@@ -315,9 +185,11 @@ def rpow(input: Any, base: Any) -> Any:
 
 
 def _compared(op: Op) -> Callable[..., Any]:
+    rule = emit(op)
+
     def compared(input: Any, other: Any) -> Any:
         other = checked(other, input, op.name)
-        return apply("", emit(op), (input, other), result_dtype((input, other)))
+        return apply("", rule, (input, other), result_dtype)
 
     compared.__name__ = op.name
     return compared
@@ -366,8 +238,10 @@ bitwise_xor, bitwise_not = _bitwise(l.LogicalXor(), "^"), _bitwise(l.LogicalNot(
 def unary(name: str, op: Op, floats: bool = True) -> Callable[..., Any]:
     """An elementwise function; with `floats`, integers are taken as the default float."""
 
+    rule, policy = emit(op), own_float_dtype if floats else own_dtype
+
     def applied(input: Any) -> Any:
-        return apply(name, emit(op), (input,), as_float(input.dtype_) if floats else input.dtype_)
+        return apply(name, rule, (input,), policy)
 
     applied.__name__ = op.name
     return applied
@@ -403,23 +277,23 @@ def neg(input: Any) -> Any:
     if input.dtype_.is_bool:
         raise AutogradError("Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a "
                             "mask, use the `~` or `logical_not()` operator instead.", location=caller())  # fmt: skip
-    return apply("NegBackward0", emit(a.Neg()), (input,), input.dtype_)
+    return apply("NegBackward0", _neg, (input,), own_dtype)
 
 
 def abs(input: Any) -> Any:
     """|input|."""
-    return apply("AbsBackward0", emit(a.Abs()), (input,), input.dtype_)
+    return apply("AbsBackward0", _abs, (input,), own_dtype)
 
 
 def reciprocal(input: Any) -> Any:
     """1 / input."""
-    return apply("ReciprocalBackward0", lambda b, x: s.div(b, 1.0, x), (input,), as_float(input.dtype_))
+    return apply("ReciprocalBackward0", lambda b, x: s.div(b, 1.0, x), (input,), own_float_dtype)
 
 
 def rsqrt(input: Any) -> Any:
     """1 / sqrt(input)."""
     rule = lambda b, x: s.div(b, 1.0, b.value(e.Sqrt(), x))  # noqa: E731
-    return apply("RsqrtBackward0", rule, (input,), as_float(input.dtype_))
+    return apply("RsqrtBackward0", rule, (input,), own_float_dtype)
 
 
 def square(input: Any) -> Any:
@@ -427,6 +301,7 @@ def square(input: Any) -> Any:
     return pow(input, 2)
 
 
+@Kept
 def rectified(b: Builder, x: Value) -> Value:
     """max(x, 0); the derivative at 0 is 0."""
     return b.value(e.Relu(), x) if x.type.dtype.is_float else s.extreme(b, True, x, 0)
@@ -434,14 +309,15 @@ def rectified(b: Builder, x: Value) -> Value:
 
 def relu(input: Any) -> Any:
     """max(input, 0); the derivative at 0 is 0."""
-    return apply("ReluBackward0", rectified, (input,), input.dtype_)
+    return apply("ReluBackward0", rectified, (input,), own_dtype)
 
 
 def _binary(name: str, op: Op, floats: bool = False) -> Callable[..., Any]:
+    rule, policy = emit(op), float_dtype if floats else result_dtype
+
     def applied(input: Any, other: Any) -> Any:
         other = checked(other, input, op.name)
-        dtype = result_dtype((input, other))
-        return apply(name, emit(op), (input, other), as_float(dtype) if floats else dtype)
+        return apply(name, rule, (input, other), policy)
 
     return applied
 
@@ -481,24 +357,3 @@ def where(condition: Any, input: Any, other: Any) -> Any:
 
     operands = as_values((input, other), dtype)
     return record("WhereBackward0", rule, Unseen(condition.value), *operands, template=condition)
-
-
-# In place
-
-
-def written(name: str, rule: Callable[..., Value], target: Any, *others: Any) -> Any:
-    """An operation whose result goes into its first operand. Raises: AutogradError where the dtype cannot hold it."""
-    operands = (target, *(checked(other, target, name) for other in others))
-    check_writable(target)
-    dtype = result_dtype(operands)
-    if category(dtype) > category(target.dtype_):
-        raise AutogradError(f"result type {_WORDS[dtype.name]} can't be cast to the desired output type "
-                            f"{_WORDS[target.dtype_.name]}", location=caller())  # fmt: skip
-    rule = Fitted(rule, dtype, broadcast(operands))
-    return write_recorded(target, name, rule, *as_values(operands[1:], dtype))
-
-
-_WORDS = {
-    "bool": "Bool", "i8": "Char", "i16": "Short", "i32": "Int", "i64": "Long", "u8": "Byte", "u16": "UInt16",
-    "u32": "UInt32", "u64": "UInt64", "f32": "Float", "f64": "Double",
-}  # fmt: skip

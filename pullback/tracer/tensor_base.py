@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any, ClassVar, TypeAlias, TypeVar
 from weakref import ReferenceType, ref
@@ -14,12 +15,13 @@ from pullback.dtypes import DType
 from pullback.errors import AutogradError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops.arithmetic import Add, Cast
-from pullback.ir.types import Shape
+from pullback.ir.types import ArrayType, Shape
 from pullback.location import caller
 from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, Written, named
 from pullback.tracer.contents import known
 from pullback.tracer.deferred import Waiting, array_of, settle
 from pullback.tracer.grad_mode import is_grad_enabled
+from pullback.tracer.plan import PLANS, Plan, rule_identity
 from pullback.tracer.recipe import Recipe, Rule, recipe_for, write_recipe
 from pullback.tracer.storage import Layout, Storage, Version, ViewOp, view_array, view_value, written
 from pullback.tracer.tensor_mark import IsTensor
@@ -126,9 +128,12 @@ class TensorBase(IsTensor):
         if not self._chain and storage.array is None:
             return storage.read()
         if storage.array is not None and storage._value is None:
-            return known(np.array(view_array(storage.array, self._chain), order="C"))
+            # Who has the memory may have given the array another shape.
+            return known(view_array(storage.array, self._chain).copy(order="C").reshape(self._layout.shape))
         if self._read is None or self._read_at != storage.writes:
-            self._read = view_value(Waiting(), storage.read(), self._chain)
+            base = storage.read()
+            recipe = view_recipe(self._chain, base)
+            self._read = Waiting().put(recipe, [base])[recipe.outputs[0]]
             self._read_at = storage.writes
         return self._read
 
@@ -164,14 +169,14 @@ class TensorBase(IsTensor):
 
     def edge(self) -> Edge:
         """Where a gradient of this tensor goes."""
-        node = self.node
+        node = self._grad_fn if self._base is None else self.node
         if node is not None:
             return node, self._output_nr
         if not self._requires_grad:
             return None, 0
         accumulator = self._accumulator() if self._accumulator is not None else None
         if accumulator is None:
-            accumulator = named("AccumulateGrad", _Accumulating)(self)
+            accumulator = _LEAF_STEP(self)
             self._accumulator = ref(accumulator)
         return accumulator, 0
 
@@ -222,6 +227,9 @@ class _Accumulating(AccumulateGrad):
     __slots__ = ()
 
 
+_LEAF_STEP = named("AccumulateGrad", _Accumulating)
+
+
 def recorded_node(name: str, base: TensorBase, chain: tuple[ViewOp, ...]) -> Node:
     """The step that takes a chain of views of a base."""
     value = base.value
@@ -232,7 +240,12 @@ def recorded_node(name: str, base: TensorBase, chain: tuple[ViewOp, ...]) -> Nod
 
 def view_recipe(chain: tuple[ViewOp, ...], value: Value) -> Recipe:
     """The recipe of a chain of views."""
-    return recipe_for(lambda b, x: view_value(b, x, chain), [value])
+    return _chain_recipe(chain, value.type.dtype, value.type.shape)
+
+
+@lru_cache(maxsize=1 << 10)
+def _chain_recipe(chain: tuple[ViewOp, ...], dtype: DType, shape: Shape) -> Recipe:
+    return write_recipe(lambda b, x: view_value(b, x, chain), [ArrayType(dtype, shape)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,8 +261,57 @@ Operand: TypeAlias = "TensorBase | Value | Unseen | None"
 
 def record(name: str, rule: Rule, *operands: Operand, template: TensorBase | None = None) -> Any:
     """Apply a rule to operands (those that are not None) and remember the step if one of them requires grad."""
-    (result,) = record_many(name, rule, *operands, template=template)
-    return result
+    identity = rule_identity(rule)
+    parts: list[Any] = [name, identity]
+    inputs: list[TensorBase | Value | Unseen] = []
+    values: list[Value] = []
+    flows = False
+    first: TensorBase | None = None
+    for each in operands:
+        if isinstance(each, TensorBase):
+            parts += (each._layout.shape, each.dtype_)
+            storage = each._storage
+            waiting = storage._value
+            values.append(each.value if waiting is None or each._chain else waiting)
+            flows = flows or each._requires_grad or (each._base is not None and each.needs_grad)
+            inputs.append(each)
+            if first is None:
+                first = each
+        elif each is None:
+            parts.append(None)
+        else:
+            if isinstance(each, Unseen):
+                parts.append(Unseen)
+                value = each.value
+            else:
+                value = each
+            parts += (value.type.dtype, value.type.dims)
+            inputs.append(each)
+            values.append(value)
+    key = tuple(parts)
+    found = None if identity is None else PLANS.known.get(key)
+    if found is None:
+        recipe = recipe_for(rule, values)
+        if identity is None or not Plan.fits(recipe):
+            (result,) = record_many(name, rule, *operands, template=template)
+            return result
+        found = Plan(name, recipe, *shown_places(operands), None), rule
+        PLANS.keep(key, *found)
+    return found[0].follow(inputs, values, type(template if first is None else first), flows)
+
+
+def shown_places(operands: Sequence[Any]) -> tuple[tuple[int | None, ...], int]:
+    """Per recipe input where it is shown among a step's inputs, and how many those are."""
+    places: list[int | None] = []
+    shown = 0
+    for each in operands:
+        if isinstance(each, Unseen):
+            places.append(None)
+            continue
+        if each is not None:
+            places.append(shown)
+        shown += 1
+    return tuple(places), shown
 
 
 def record_many(name: str, rule: Rule, *operands: Operand, template: TensorBase | None = None) -> list[Any]:
@@ -265,7 +327,7 @@ def record_many(name: str, rule: Rule, *operands: Operand, template: TensorBase 
         return made
     edges, places, versions = connected(operands)
     for number, (output, tensor) in enumerate(zip(recipe.outputs, made, strict=True)):
-        versions[output] = (tensor._counter, 0, f", which is output {number} of {name.removesuffix(_BACKWARD)},")
+        versions[output] = (tensor._counter, 0, name.removesuffix(_BACKWARD), number)
     count = sum(not isinstance(each, Unseen) for each in operands)
     node = named(name, Recorded)(edges, recipe, slots, versions, b.location, places, count)
     for number, tensor in enumerate(made):
@@ -302,9 +364,7 @@ def connected(operands: Sequence[Operand]) -> tuple[list[Edge], list[int | None]
 
 def written_by(tensor: TensorBase, edge: Edge) -> Written:
     """The version of an operand as it is used now."""
-    node, number = edge
-    words = "" if node is None or tensor.node is None else f", which is output {number} of {node.name()},"
-    return tensor._counter, tensor._counter.count, words
+    return tensor._counter, tensor._counter.count, *edge
 
 
 _BACKWARD = "Backward0"
@@ -315,11 +375,7 @@ def take_view(tensor: T, name: str, *ops: ViewOp, strides: tuple[int, ...] | Non
 
     `strides` are told where axes of size 1 make them a matter of taste.
     """
-    layout: Layout | None = tensor._layout
-    for op in ops:
-        assert layout is not None
-        layout = layout.through(op)
-    assert layout is not None, "the caller checks that a reshape needs no copy"
+    layout = _layout_of_view(tensor._layout, ops)
     if strides is not None:
         layout = Layout(layout.shape, strides, layout.offset)
     view = tensor._new(tensor._storage, layout, tensor.dtype_, tensor._counter)
@@ -333,12 +389,23 @@ def take_view(tensor: T, name: str, *ops: ViewOp, strides: tuple[int, ...] | Non
     if tensor.needs_grad:
         operand = tensor.value
         recipe = view_recipe(ops, operand)
-        slots = Waiting().put(recipe, [operand])
-        view._grad_fn = named(name, Recorded)([tensor.edge()], recipe, slots, {}, caller())
+        b = Waiting()
+        slots = b.put(recipe, [operand])
+        view._grad_fn = named(name, Recorded)([tensor.edge()], recipe, slots, {}, b.location)
         view._requires_grad = True
         view._view_of = (base.node, base._output_nr, base._counter.count)
         view._read, view._read_at = slots[recipe.outputs[0]], tensor._storage.writes
     return view
+
+
+@lru_cache(maxsize=1 << 10)
+def _layout_of_view(whole: Layout, ops: tuple[ViewOp, ...]) -> Layout:
+    layout: Layout | None = whole
+    for op in ops:
+        assert layout is not None
+        layout = layout.through(op)
+    assert layout is not None, "the caller checks that a reshape needs no copy"
+    return layout
 
 
 def check_writable(target: TensorBase) -> None:
@@ -361,6 +428,19 @@ def check_writable(target: TensorBase) -> None:
             "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
             "Please clone() the tensor before performing the operation.", location=caller(),
         )  # fmt: skip
+
+
+def check_unshared(target: TensorBase, operands: Sequence[Any]) -> None:
+    """As `check_writable`, and as to operands that share the memory, for what is not remembered: where both may matter.
+
+    Raises: AutogradError, see there.
+    """
+    if target._chain or target._base is not None:
+        check_writable(target)
+    storage = target._storage
+    for each in operands:
+        if isinstance(each, TensorBase) and each._storage is storage:
+            _check_overlap(target, each)
 
 
 def _check_overlap(target: TensorBase, other: TensorBase) -> None:
@@ -414,8 +494,7 @@ def write_recorded(target: T, name: str, rule: Rule, *operands: Operand) -> T:
     target.overwrite(slots[recipe.outputs[0]])
     target._grad_fn, target._output_nr, target._requires_grad = node, 0, True
     if recipe.outputs[0] in node.saved:
-        words = f", which is output 0 of {name.removesuffix(_BACKWARD)},"
-        node.versions[recipe.outputs[0]] = (target._counter, target._counter.count, words)
+        node.versions[recipe.outputs[0]] = (target._counter, target._counter.count, name.removesuffix(_BACKWARD), 0)
     return target
 
 

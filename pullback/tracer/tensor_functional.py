@@ -7,17 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from pullback import dtypes
 from pullback.errors import AutogradError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops import arithmetic as a
 from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
 from pullback.ir.ops import reduction as r
+from pullback.ir.ops.creation import Full, Iota
 from pullback.location import caller
 from pullback.tracer.contents import known
+from pullback.tracer.deferred import array_of
+from pullback.tracer.recipe import kept_rules
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
-from pullback.tracer.tensor_arithmetic import apply, as_float, mul, rectified, result_dtype, sigmoid, tanh, written
+from pullback.tracer.tensor_apply import apply, as_float, own_dtype, own_float_dtype, result_dtype, written
+from pullback.tracer.tensor_arithmetic import mul, rectified, sigmoid, tanh
 from pullback.tracer.tensor_base import Unseen, record
 from pullback.tracer.tensor_creation import DEFAULT_GENERATOR
 from pullback.tracer.tensor_product import addmm, mm, unsafe_view
@@ -141,26 +146,33 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
              reduce: Any = None, reduction: str = "mean") -> Any:  # fmt: skip
     """Minus the log probability of each target class: ``(f[n, c, ...], i64[n, ...])``, or ``(f[c], i64[])``."""
     classes = input.sizes[1 if len(input.sizes) > 1 else 0]
-    chosen = np.array(target.array())
-    kept = chosen != ignore_index
-    every = bool(kept.all())
-    outside = (chosen < 0) | (chosen >= classes) if every else kept & ((chosen < 0) | (chosen >= classes))
-    if outside.any():
-        raise AutogradError(f"Target {int(chosen[outside].flat[0])} is out of bounds.", location=caller(),
-                            help=f"classes go from 0 to {classes - 1}")  # fmt: skip
+    classes_asked = target.value
+    chosen = array_of(classes_asked)
+    every = not 0 <= ignore_index < classes and _are_all_below(chosen, classes)
+    if not every:
+        kept = chosen != ignore_index
+        every = bool(kept.all())
+        outside = kept & ((chosen < 0) | (chosen >= classes))
+        if outside.any():
+            raise AutogradError(f"Target {int(chosen[outside].flat[0])} is out of bounds.", location=caller(),
+                                help=f"classes go from 0 to {classes - 1}")  # fmt: skip
     if len(input.sizes) > 1 and input.sizes[0] != (target.sizes or (1,))[0]:
         raise AutogradError(f"Expected input batch_size ({input.sizes[0]}) to match target batch_size "
                             f"({(target.sizes or (1,))[0]}).", location=caller())  # fmt: skip
     if every and weight is None and chosen.ndim == 1 and len(input.sizes) == 2:
         # What the lines below come to for rows of classes.
-        signed = np.full((len(chosen), classes), -0.0, input.dtype_.numpy)
-        signed[np.arange(len(chosen)), chosen] = -1
-    else:
-        scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
-        one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
-        signed = np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy))
-    factors = known(signed)
-    axis = 1 if len(input.sizes) > 1 else 0
+        return record("NllLossBackward0", _losses_of_classes(reduction), input, Unseen(classes_asked))
+    kept = chosen != ignore_index
+    scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
+    one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
+    factors = known(np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy)))
+    name = "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0"
+    return record(name, _picked_losses(1 if len(input.sizes) > 1 else 0, reduction), input, Unseen(factors))
+
+
+@kept_rules
+def _picked_losses(axis: int, reduction: str) -> Rule:
+    """The rule of log probabilities and factors: minus the weight where a class is asked for, -0.0 elsewhere."""
 
     def rule(b: Builder, x: Value, picked: Value) -> Value:
         # A class not asked for contributes nothing, even where its probability is 0.
@@ -172,8 +184,33 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
             return s.div(b, sr.total(b, each), s.negative(b, total))
         return reduced(b, each, reduction)
 
-    name = "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0"
-    return record(name, rule, input, Unseen(factors))
+    return rule
+
+
+@kept_rules
+def _losses_of_classes(reduction: str) -> Rule:
+    """As `_picked_losses`, for rows of log probabilities and the number of the class that each row is asked for."""
+
+    def rule(b: Builder, x: Value, chosen: Value) -> Value:
+        shape, dtype = x.type.shape, x.type.dtype
+        # Numbers of classes were seen to be small: compared as wide as floats are, they fill vectors as floats do.
+        counter = dtypes.i32 if shape[1] < 1 << 31 else dtypes.i64
+        asked = b.value(r.Broadcast(shape, (0,)), s.cast(b, chosen, counter))
+        hit = b.value(l.Equal(), b.value(Iota(1, counter, shape)), asked)
+        factors = b.value(l.Select(), hit, b.value(Full(-1.0, dtype, shape)), b.value(Full(-0.0, dtype, shape)))
+        return _picked_losses(1, reduction)(b, x, factors)
+
+    return rule
+
+
+_UNSIGNED = {np.dtype(f"i{size}"): np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+
+
+def _are_all_below(numbers: Any, bound: int) -> bool:
+    """Whether there are numbers, all from 0 on and below a bound."""
+    # A negative number read without its sign is a large one.
+    unsigned = _UNSIGNED.get(numbers.dtype)
+    return numbers.size > 0 and unsigned is not None and int(np.maximum.reduce(numbers.view(unsigned), axis=None)) < bound
 
 
 def _one_hot(chosen: Any, classes: int, dtype: Any) -> Any:
@@ -224,12 +261,12 @@ def kl_div(input: Any, target: Any, size_average: Any = None, reduce: Any = None
 
 
 def _floats(name: str, rule: Rule) -> Callable[..., Any]:
-    return lambda input: apply(name, rule, (input,), as_float(input.dtype_))
+    return lambda input: apply(name, rule, (input,), own_float_dtype)
 
 
 def _activated(name: str, rule: Rule, input: Any, inplace: bool, written_name: str = "") -> Any:
     """An activation of `input`, or one that is written into it."""
-    return written(written_name or name, rule, input) if inplace else apply(name, rule, (input,), input.dtype_)
+    return written(written_name or name, rule, input) if inplace else apply(name, rule, (input,), own_dtype)
 
 
 def relu(input: Any, inplace: bool = False) -> Any:

@@ -15,7 +15,7 @@ from pullback.ir.ops.shape import Reshape, Slice
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing
-from pullback.tracer.tensor_arithmetic import common_shape, constant, fit
+from pullback.tracer.tensor_apply import common_shape, constant, fit
 from pullback.tracer.tensor_base import TensorBase, Unseen, record, take_view, write_recorded
 from pullback.tracer.tensor_shape import axis_of, select, unsqueeze, window
 

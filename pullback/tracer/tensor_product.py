@@ -9,11 +9,14 @@ from pullback.errors import AutogradError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops.shape import Reshape
 from pullback.location import caller
+from pullback.tracer.recipe import Kept
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import products
 from pullback.tracer.tensor_arithmetic import mul
 from pullback.tracer.tensor_base import record, take_view
 from pullback.tracer.tensor_shape import expand, reshape, unsqueeze, view
+
+_product = Kept(products.matmul)
 
 _NAMES = {"f32": "float", "f64": "double", "i64": "long int", "i32": "int", "bool": "bool", "u8": "unsigned char"}
 
@@ -27,7 +30,10 @@ def _same_dtype(x: Any, y: Any) -> None:
 
 def matmul(input: Any, other: Any) -> Any:
     """input @ other. Raises: AutogradError for sizes that do not fit, in PyTorch's words."""
-    m, n = len(input.sizes), len(other.sizes)
+    rows, columns = input.sizes, other.sizes
+    m, n = len(rows), len(columns)
+    if m == n == 2 and rows[1] == columns[0] and input.dtype_ is other.dtype_:
+        return record("MmBackward0", _product, input, other)
     if m == 0 or n == 0:
         raise AutogradError(f"both arguments to matmul need to be at least 1D, but they are {m}D and {n}D", location=caller())
     _same_dtype(input, other)
@@ -81,7 +87,7 @@ def mm(input: Any, mat2: Any) -> Any:
     if input.sizes[1] != mat2.sizes[0]:
         shown = [f"{each.sizes[0]}x{each.sizes[1]}" for each in (input, mat2)]
         raise AutogradError(f"mat1 and mat2 shapes cannot be multiplied ({shown[0]} and {shown[1]})", location=caller())
-    return record("MmBackward0", products.matmul, input, mat2)
+    return record("MmBackward0", _product, input, mat2)
 
 
 def mv(input: Any, vec: Any) -> Any:
@@ -94,7 +100,7 @@ def mv(input: Any, vec: Any) -> Any:
     if input.sizes[1] != vec.sizes[0]:
         raise AutogradError(f"size mismatch, got input ({input.sizes[0]}), mat ({input.sizes[0]}x{input.sizes[1]}), "
                             f"vec ({vec.sizes[0]})", location=caller())  # fmt: skip
-    return record("MvBackward0", products.matmul, input, vec)
+    return record("MvBackward0", _product, input, vec)
 
 
 def dot(input: Any, other: Any) -> Any:
@@ -110,7 +116,7 @@ def dot(input: Any, other: Any) -> Any:
             f"[{input.sizes[0]}] and src [{other.sizes[0]}] to have the same number of elements, but got "
             f"{input.sizes[0]} and {other.sizes[0]} elements respectively", location=caller(),
         )  # fmt: skip
-    return record("DotBackward0", products.matmul, input, other)
+    return record("DotBackward0", _product, input, other)
 
 
 def bmm(input: Any, mat2: Any) -> Any:
@@ -123,13 +129,15 @@ def bmm(input: Any, mat2: Any) -> Any:
             f"[{input.sizes[0]}, {input.sizes[2]}] but got: [{mat2.sizes[0]}, {mat2.sizes[1]}].", location=caller(),
         )  # fmt: skip
     _same_dtype(input, mat2)
-    return record("BmmBackward0", products.matmul, input, mat2)
+    return record("BmmBackward0", _product, input, mat2)
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """beta * input + alpha * mat1 @ mat2."""
     if mat1.sizes[1] != mat2.sizes[0]:
         return mm(mat1, mat2)
+    if beta == 1 and alpha == 1:
+        return record("AddmmBackward0", _sum_with_product, input, mat1, mat2)
 
     def rule(b: Builder, x: Value, y: Value, z: Value) -> Value:
         product = products.matmul(b, y, z)
@@ -137,6 +145,12 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1
         return s.add(b, s.broadcast_to(b, x if beta == 1 else s.mul(b, x, beta), product.type.shape), product)
 
     return record("AddmmBackward0", rule, input, mat1, mat2)
+
+
+@Kept
+def _sum_with_product(b: Builder, x: Value, y: Value, z: Value) -> Value:
+    product = products.matmul(b, y, z)
+    return s.add(b, s.broadcast_to(b, x, product.type.shape), product)
 
 
 def outer(input: Any, vec2: Any) -> Any:

@@ -18,14 +18,17 @@ from pullback.ir.ops import reduction as r
 from pullback.ir.ops.logic import Equal
 from pullback.ir.ops.shape import Reshape
 from pullback.location import caller
+from pullback.tracer.recipe import kept_rules
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing
 from pullback.tracer.semantics import reductions as sr
-from pullback.tracer.tensor_arithmetic import as_float, maximum, minimum
+from pullback.tracer.tensor_apply import as_float
+from pullback.tracer.tensor_arithmetic import maximum, minimum
 from pullback.tracer.tensor_base import record, record_many
 from pullback.tracer.tensor_shape import axis_of
 
 Axes = tuple[int, ...]
+Rule = Callable[..., Value]
 
 
 def axes_of(input: Any, dim: Any, axis: Any = None) -> Axes | None:
@@ -54,8 +57,12 @@ def sum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
     """The sum; of integers and bools in int64."""
     axes = axes_of(input, dim, axis)
     kind = dtype_of(dtype) or (input.dtype_ if input.dtype_.is_float else dtypes.i64)
-    rule = lambda b, x: sr.total(b, x, _every(x.type.rank, axes), keepdim or keepdims, kind)  # noqa: E731
-    return record(_numbered("Sum", axes), rule, input)
+    return record(_numbered("Sum", axes), _total(axes, bool(keepdim or keepdims), kind), input)
+
+
+@kept_rules
+def _total(axes: Axes | None, keepdim: bool, kind: DType) -> Rule:
+    return lambda b, x: sr.total(b, x, _every(x.type.rank, axes), keepdim, kind)
 
 
 def dtype_of(dtype: Any) -> DType | None:
@@ -73,8 +80,12 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
             "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: "
             f"{'Bool' if kind.is_bool else 'Long' if kind.name == 'i64' else kind.short_name.title()}", location=caller(),
         )  # fmt: skip
-    rule = lambda b, x: sr.mean(b, x, _every(x.type.rank, axes), keepdim or keepdims, kind)  # noqa: E731
-    return record(_numbered("Mean", axes), rule, input)
+    return record(_numbered("Mean", axes), _mean(axes, bool(keepdim or keepdims), kind), input)
+
+
+@kept_rules
+def _mean(axes: Axes | None, keepdim: bool, kind: DType) -> Rule:
+    return lambda b, x: sr.mean(b, x, _every(x.type.rank, axes), keepdim, kind)
 
 
 def prod_of(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None) -> Any:
@@ -231,20 +242,27 @@ def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
 def softmax(input: Any, dim: Any = None, dtype: Any = None) -> Any:
     """exp(input) over its sum along `dim`."""
     along = _last(input, dim)
-    kind = dtype_of(dtype) or as_float(input.dtype_)
-    return record("SoftmaxBackward0", lambda b, x: sr.softmax(b, s.cast(b, x, kind), along), input)
+    return record("SoftmaxBackward0", _softmax(along, dtype_of(dtype) or as_float(input.dtype_)), input)
+
+
+@kept_rules
+def _softmax(along: int, kind: DType) -> Rule:
+    return lambda b, x: sr.softmax(b, s.cast(b, x, kind), along)
 
 
 def log_softmax(input: Any, dim: Any = None, dtype: Any = None) -> Any:
     """The logarithm of softmax, without underflow."""
     along = _last(input, dim)
-    kind = dtype_of(dtype) or as_float(input.dtype_)
+    return record("LogSoftmaxBackward0", _log_softmax(along, dtype_of(dtype) or as_float(input.dtype_)), input)
 
+
+@kept_rules
+def _log_softmax(along: int, kind: DType) -> Rule:
     def rule(b: Builder, x: Value) -> Value:
         values = s.cast(b, x, kind)
         return s.sub(b, values, sr.logsumexp(b, values, along, True))
 
-    return record("LogSoftmaxBackward0", rule, input)
+    return rule
 
 
 def _last(input: Any, dim: Any) -> int:

@@ -15,7 +15,7 @@ from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import shapes
 from pullback.tracer.storage import ViewOp
-from pullback.tracer.tensor_arithmetic import promote
+from pullback.tracer.tensor_apply import promote
 from pullback.tracer.tensor_base import TensorBase, record, take_view
 
 

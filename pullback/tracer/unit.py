@@ -38,21 +38,13 @@ class Several(Op):
     slots: tuple[ArrayType, ...]
     depth: int
     """How many of the steps follow on each other."""
+    origins: tuple[int, ...] = ()
+    """Per step which of a unit's `locations` it came from, where a unit has several."""
 
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> bool:
         return self is other
-
-    def follow(self, operands: Iterable[Value], location: Location) -> tuple[list[Operation], list[Value]]:
-        """The operations one by one on other values, and the values of all slots."""
-        slots = list(operands)
-        operations = []
-        for step in self.steps:
-            operation = Operation(step.op, tuple([slots[place] for place in step.operands]), step.types, (), location)
-            operations.append(operation)
-            slots += operation.results
-        return operations, slots
 
 
 MAX_KINDS = 4096
@@ -85,7 +77,7 @@ class Unit(Operation):
     A value keeps its unit, that its operands: whatever nobody can reach any more is gone at once, without a cycle.
     """
 
-    __slots__ = ("_given", "depth")
+    __slots__ = ("_given", "depth", "locations")
 
     op: Several
 
@@ -95,12 +87,14 @@ class Unit(Operation):
         self.regions = ()
         self.location = location
         self.results = ()
+        self.locations: tuple[Location, ...] = ()
+        """The lines that parts of the steps came from, if not all from one."""
         self._given: dict[int, ref[Value]] = {}
         depth = 0
         for operand in operands:
-            contents = operand.contents
-            if contents.array is None and contents.depth > depth:
-                depth = contents.depth
+            below = operand.contents.depth
+            if below > depth:
+                depth = below
         self.depth = depth + op.depth
 
     def __getitem__(self, place: int) -> Value:
@@ -109,19 +103,42 @@ class Unit(Operation):
             return self.operands[place]
         found = self._given.get(place)
         value = None if found is None else found()
-        if value is None:
-            value = Value(self.op.slots[place], self, place)
-            value.contents = Contents(None, self.depth)
-            self._given[place] = ref(value)
+        return self.give(place) if value is None else value
+
+    def give(self, place: int) -> Value:
+        """As ``self[place]``, for a result that was not asked for before."""
+        value = Value(self.op.slots[place], self, place)
+        value.contents = Contents(None, self.depth)
+        self._given[place] = ref(value)
         return value
 
     def given(self) -> list[Value]:
         """The results that somebody can reach."""
-        return [value for found in self._given.values() if (value := found()) is not None]
+        given = self._given
+        if len(given) == 1:
+            (found,) = given.values()
+            value = found()
+            return [] if value is None else [value]
+        return [value for found in given.values() if (value := found()) is not None]
 
     def forget(self) -> None:
         """The values given so far come from elsewhere now."""
         self._given.clear()
+
+    def location_of(self, number: int) -> Location:
+        """Where a step came from."""
+        return self.locations[self.op.origins[number]] if self.locations else self.location
+
+    def follow(self, operands: Iterable[Value]) -> tuple[list[Operation], list[Value]]:
+        """The operations one by one on other values, and the values of all slots."""
+        slots = list(operands)
+        operations = []
+        for number, step in enumerate(self.op.steps):
+            inputs = tuple([slots[place] for place in step.operands])
+            operation = Operation(step.op, inputs, step.types, (), self.location_of(number))
+            operations.append(operation)
+            slots += operation.results
+        return operations, slots
 
     def op_of(self, place: int) -> Op:
         """The op that makes a result."""
