@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,29 @@ def _is_internal(file: str) -> bool:
 
 def caller() -> Location:
     """The innermost frame that is the user's own."""
-    frame = sys._getframe(1)
-    while frame is not None:
-        code = frame.f_code
-        if not _is_internal(code.co_filename):
-            return _resolve(code, frame.f_lasti)
-        if frame.f_back is None:
-            break
-        frame = frame.f_back
-    return UNKNOWN
+    return Places().of(sys._getframe(1))
+
+
+class Places:
+    """Locations of the user's instructions, each found once: for a loop that asks again and again."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        # Code is compared by content, which takes long: here by identity, and kept so that no other code has its.
+        self._known: dict[tuple[int, int], tuple[Location, CodeType]] = {}
+
+    def of(self, frame: FrameType | None) -> Location:
+        """Where the innermost frame that is the user's own is, from `frame` on outwards."""
+        while frame is not None:
+            code = frame.f_code
+            key = id(code), frame.f_lasti
+            known = self._known.get(key)
+            if known is not None:
+                return known[0]
+            if not _is_internal(code.co_filename):
+                found = _resolve(code, frame.f_lasti)
+                self._known[key] = found, code
+                return found
+            frame = frame.f_back
+        return UNKNOWN

@@ -1,6 +1,7 @@
 """A recorder turns operations on traced values into a region; arrays it meets are captured, outer values lifted."""
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,7 +16,7 @@ from pullback.errors import EscapedError, TraceError
 from pullback.ir.core import Function, Region, RegionBuilder, Value, walk
 from pullback.ir.ops.creation import Full
 from pullback.ir.types import type_of
-from pullback.location import Location, caller
+from pullback.location import Location, Places, caller
 
 Array = np.ndarray[Any, Any]
 
@@ -99,7 +100,7 @@ class Recorder(RegionBuilder):
     the region when it is finished.
     """
 
-    def __init__(self, wrap: Callable[[Value | None, Recorder], Any], outer: Recorder | None = None) -> None:
+    def __init__(self, wrap: Callable[[Value | None, Recorder, bool], Any], outer: Recorder | None = None) -> None:
         super().__init__(Region())
         self.top = self.region
         self.outer = outer
@@ -120,21 +121,24 @@ class Recorder(RegionBuilder):
         """What the user's code has raised last."""
         self.remembered: dict[Any, Any] = {}
         """What pure recursive functions have given: see `recursion`."""
+        self.plans: dict[Any, Any] = {}
+        """What ufuncs have emitted, by the types of their operands: see `plans`."""
+        self.places = Places()
         self.checks = settings().boundscheck
 
     def note(self) -> None:
         """Give the user's line to the operations that follow. Raises: TraceError when the trace is over."""
         if not self.is_open:
             raise escaped()
-        self.location = caller()
+        self.location = self.places.of(sys._getframe(1))
 
-    def wrap(self, value: Value) -> Any:
-        """The traced array that stands for a value of this trace."""
-        return self._wrap(value, self)
+    def wrap(self, value: Value, weak: bool = False) -> Any:
+        """The traced array that stands for a value of this trace; with `weak` for what Python would have as a number."""
+        return self._wrap(value, self, weak)
 
     def made(self) -> Any:
         """A traced array that is yet to be given its elements."""
-        return self._wrap(None, self)
+        return self._wrap(None, self, False)
 
     # Regions inside
 
