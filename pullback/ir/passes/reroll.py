@@ -16,8 +16,8 @@ from math import prod
 
 from pullback.ir.analysis.cost import cheap, is_move
 from pullback.ir.analysis.inductions import form_of, is_window
-from pullback.ir.analysis.outputs import Outputs, outputs_of
-from pullback.ir.analysis.repeats import Scan, repeats, scan
+from pullback.ir.analysis.outputs import Outputs, Users, outputs_of
+from pullback.ir.analysis.repeats import OUTSIDE, Scan, repeats, scan
 from pullback.ir.analysis.steps import Run, Varying, run_of
 from pullback.ir.core import Function, Region, Value
 from pullback.ir.ops.base import Elementwise
@@ -84,7 +84,7 @@ def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
     chosen: list[tuple[Run, Outputs]] = []
     touched: set[int] = set()
     effort = EFFORT * count
-    users: dict[Value, list[int]] | None = None
+    users = Users(found)
     for stretch in repeats(found.shapes):
         center = (stretch.start + stretch.stop) // 2
         if stretch.gain < worth // 2:
@@ -97,8 +97,6 @@ def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
         run = run_of(found, stretch)
         if run is None or any(taken[run.first : run.last]):
             continue
-        if users is None:
-            users = _users(found)
         outputs = outputs_of(run, users)
         if outputs is None or not _pays(run, outputs, worth) or _meets(run, outputs, taken, touched):
             continue
@@ -108,17 +106,6 @@ def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
     return sorted(chosen, key=lambda each: each[0].first)
 
 
-def _users(found: Scan) -> dict[Value, list[int]]:
-    """Which operations read a value, by number; the region's end counts as one."""
-    users: dict[Value, list[int]] = {}
-    for number, reads in enumerate(found.reads):
-        for value in reads:
-            users.setdefault(value, []).append(number)
-    for value in found.region.yields:
-        users.setdefault(value, []).append(len(found.reads))
-    return users
-
-
 def _meets(run: Run, outputs: Outputs, taken: Sequence[bool], touched: Collection[int]) -> bool:
     """Whether a run has to wait for others that are being rolled: it stacks their values, or joins what is theirs."""
     place = run.scan.place
@@ -126,7 +113,7 @@ def _meets(run: Run, outputs: Outputs, taken: Sequence[bool], touched: Collectio
         any(taken[number] for number in outputs.touched)
         or any(run.first <= number < run.last for number in touched)
         or any(taken[place[value]] for roles in run.roles for role in roles if isinstance(role, Varying)
-               for value in role.values if value in place)
+               for value in role.values if place.get(value, OUTSIDE) >= 0)
     )  # fmt: skip
 
 
