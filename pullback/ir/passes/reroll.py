@@ -19,6 +19,7 @@ from pullback.ir.analysis.inductions import form_of, is_window
 from pullback.ir.analysis.outputs import Outputs, Users, outputs_of
 from pullback.ir.analysis.repeats import OUTSIDE, Scan, repeats, scan
 from pullback.ir.analysis.steps import Run, Varying, run_of
+from pullback.ir.clone import copy_function
 from pullback.ir.core import Function, Region, Value
 from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.window import Write
@@ -53,8 +54,35 @@ def reroll(function: Function, *, worth: int = WORTH) -> bool:
     Every element is computed by the same operations in the same order. What is used of other steps than the last few is
     collected in an array. Lines are those of the first step. At least `worth` operations have to be saved.
     """
+    return _reroll_all(function, [function.body], worth)
+
+
+def rolled_copy(function: Function, *, worth: int = WORTH, dead: bool = True) -> Function:
+    """`copy_function`, then `reroll`, without copies of the steps that loops take the place of.
+
+    Without `dead`, operations that nobody reads do not count and are not copied; then there may be no regions.
+    """
+    body = function.body
+    source = Region(body.arguments, body.operations, body.yields)
+    if not dead:
+        prune(source)
+    found, runs = _runs_of(source, worth)
+    if not runs:
+        copy = copy_function(Function(function.name, source, function.captured))
+        pending = [inner for operation in copy.body.operations for inner in operation.regions]
+    else:
+        arguments = [Value(value.type, name=value.name) for value in body.arguments]
+        copy = Function(function.name, Region(arguments), function.captured)
+        Rolling(copy, found, runs, dict(zip(body.arguments, arguments, strict=True))).apply()
+        prune(copy.body)
+        pending = [copy.body]
+    _reroll_all(copy, pending, worth)
+    return copy
+
+
+def _reroll_all(function: Function, pending: list[Region], worth: int) -> bool:
+    """Roll up what repeats in some regions and those inside them; whether anything does."""
     changed = False
-    pending = [function.body]
     while pending:
         region = pending.pop()
         while _reroll_region(function, region, worth):
@@ -64,15 +92,20 @@ def reroll(function: Function, *, worth: int = WORTH) -> bool:
 
 
 def _reroll_region(function: Function, region: Region, worth: int) -> bool:
-    if len(region.operations) <= worth:
-        return False
-    found = scan(region)
-    runs = _chosen(found, worth)
+    found, runs = _runs_of(region, worth)
     if not runs:
         return False
     Rolling(function, found, runs).apply()
     prune(region)
     return True
+
+
+def _runs_of(region: Region, worth: int) -> tuple[Scan, list[tuple[Run, Outputs]]]:
+    """What of a region is to be rolled up."""
+    if len(region.operations) <= worth:
+        return Scan(region), []
+    found = scan(region)
+    return found, _chosen(found, worth)
 
 
 def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
