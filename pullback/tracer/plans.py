@@ -47,7 +47,7 @@ class Plan:
         if self.only is not None:
             operation = Operation(self.only, values, self.types, (), b.location)
             b.region.operations.append(operation)
-            return b.wrap(operation.results[0], self.weak)
+            return b.array_of_value(operation.results[0], b, self.weak)
         known = list(values)
         for op, places, types in self.steps:
             operation = Operation(op, tuple([known[place] for place in places]), types, (), b.location)
@@ -79,7 +79,8 @@ def of_one(ufunc: np.ufunc, operand: Any, by_operator: bool) -> Any:
     if memory is not None and memory.known() is not None:
         return None
     kind = operand.own.type if memory is None else memory.type()  # type: ignore[union-attr]
-    plan = b.plans.get((ufunc, by_operator, kind, operand.weak))
+    types = b.types
+    plan = b.plans.get((ufunc, by_operator, types.get(id(kind)) or types.learn(kind), operand.weak))
     if plan is None:
         return None
     b.location = b.places.of(sys._getframe(2))
@@ -91,6 +92,7 @@ def of_two(ufunc: np.ufunc, left: Any, right: Any, by_operator: bool) -> Any:
     b = current_recorder()
     if b is None or not b.is_open:
         return None
+    types = b.types
     first: Any = left.__class__
     left_weak = right_weak = True
     left_number = first is float or first is int
@@ -101,6 +103,7 @@ def of_two(ufunc: np.ufunc, left: Any, right: Any, by_operator: bool) -> Any:
         if memory is not None and memory.known() is not None:
             return None
         first, left_weak = left.own.type if memory is None else memory.type(), left.weak  # type: ignore[union-attr]
+        first = types.get(id(first)) or types.learn(first)
     second: Any = right.__class__
     right_number = second is float or second is int
     if not right_number:
@@ -110,6 +113,7 @@ def of_two(ufunc: np.ufunc, left: Any, right: Any, by_operator: bool) -> Any:
         if memory is not None and memory.known() is not None:
             return None
         second, right_weak = right.own.type if memory is None else memory.type(), right.weak  # type: ignore[union-attr]
+        second = types.get(id(second)) or types.learn(second)
     plan: Plan | None = b.plans.get((ufunc, by_operator, first, left_weak, second, right_weak))
     if plan is None:
         return None
@@ -137,7 +141,7 @@ def learn(
         if isinstance(operand, Traced):
             assert not isinstance(value, float | int)
             known.append(value_of(value))
-            key += [known[-1].type, operand.weak]  # type: ignore[union-attr]
+            key += [b.types.learn(value_of(value).type), operand.weak]
         elif type(operand) in (float, int):
             known.append(None)
             key += [type(operand), True]

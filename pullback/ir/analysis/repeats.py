@@ -11,7 +11,7 @@ from pullback.ir.analysis.uses import closed_over
 from pullback.ir.core import Op, Operation, Region, Value
 from pullback.ir.ops.creation import Creation
 from pullback.ir.ops.shape import Slice
-from pullback.ir.types import ArrayType, TapeType
+from pullback.ir.types import TypeNumbers
 
 NEAR = 32
 """Operands that were computed so many operations ago tell, by their distance, one step from another."""
@@ -69,14 +69,15 @@ def scan(region: Region) -> Scan:
     operations, all_reads, place = found.operations, found.reads, found.place
     all_kinds, shapes = found.kinds, found.shapes
     plain: dict[type[Op], bool | None] = {}
-    types = _Types()
+    types = TypeNumbers()
     known, learn = types.get, types.learn
     numbers: dict[Any, int] = {}
     count = 0
     for operation in region.operations:
         op = operation.op
         name: Any = op.__class__
-        if not (is_plain := plain.get(name, False)):
+        is_plain = plain.get(name, False)
+        if not is_plain:
             if name not in plain:
                 is_plain = plain[name] = None if isinstance(op, Creation) else not fields(op)
             if is_plain is None:
@@ -86,14 +87,18 @@ def scan(region: Region) -> Scan:
                 name = (Slice, op.sizes, op.steps) if isinstance(op, Slice) else op
         reads, results = operation.operands, operation.results
         key: tuple[Any, ...]
-        distances: tuple[int, ...]
-        if len(results) == 1 and 0 < len(reads) <= 2 and not operation.regions:
-            # What most operations are, without the calls and lists of the general case.
+        shape: tuple[int, ...]
+        if is_plain and 0 < len(reads) <= 2 and len(results) == 1 and not operation.regions:
+            # What most operations are, without the lists of the general case: the only operand as if it were two.
             result, x, y = results[0], reads[0], reads[-1]
             key = (name, known(id(x.type)) or learn(x.type), known(id(y.type)) or learn(y.type),
                    known(id(result.type)) or learn(result.type), len(reads))  # fmt: skip
             here, there = place.get(x, OUTSIDE), place.get(y, OUTSIDE)
-            distances = (
+            kind = numbers.get(key)
+            if kind is None:
+                kind = numbers[key] = len(numbers)
+            shape = (
+                kind,
                 here - OUTSIDE if here < 0 else 0 if count - here >= NEAR else count - here + NEAR * x.index,
                 there - OUTSIDE if there < 0 else 0 if count - there >= NEAR else count - there + NEAR * y.index,
             )
@@ -104,33 +109,24 @@ def scan(region: Region) -> Scan:
                 outer = closed_over(operation.regions)
                 reads = (*reads, *outer)
                 inside = _text(operation.regions, {value: number for number, value in enumerate(outer)})
-            key = name, inside, len(reads), *[known(id(each.type)) or learn(each.type) for each in (*reads, *results)]
+            key = (name, inside, len(reads), *[known(id(each.type)) or learn(each.type) for each in reads],
+                   *[known(id(each.type)) or learn(each.type) for each in results])  # fmt: skip
             places = [(each, place.get(each, OUTSIDE)) for each in reads]
-            distances = tuple([
+            kind = numbers.setdefault(key, len(numbers))
+            shape = (kind, *[
                 where - OUTSIDE if where < 0 else 0 if count - where >= NEAR else count - where + NEAR * each.index
                 for each, where in places
-            ])
+            ])  # fmt: skip
             place.update(dict.fromkeys(results, count))
-        kind = numbers.setdefault(key, len(numbers))
+        shaped = numbers.get(shape)
+        if shaped is None:
+            shaped = numbers[shape] = len(numbers)
         operations.append(operation)
         all_reads.append(reads)
         all_kinds.append(kind)
-        shapes.append(numbers.setdefault((kind, *distances), len(numbers)))
+        shapes.append(shaped)
         count += 1
     return found
-
-
-class _Types(dict[int, int]):
-    """Numbers of types by identity, from 1 on, the same for equal ones: most values share few type objects."""
-
-    def __init__(self) -> None:
-        self.known: dict[Any, int] = {}
-
-    def learn(self, kind: ArrayType) -> int:
-        """The number of a type, which has to live as long as this does."""
-        key: Any = kind if isinstance(kind, TapeType) else (kind.dtype, kind.dims)
-        number = self[id(kind)] = self.known.setdefault(key, len(self.known) + 1)
-        return number
 
 
 def _text(regions: Sequence[Region], numbers: dict[Value, int]) -> tuple[Any, ...]:
