@@ -276,6 +276,26 @@ def test_signs_of_zeros(numbers: list[float]) -> None:
         same_bits(interpret(result, [np.array(each)]), interpret(function, [np.array(each)]))
 
 
+def test_regions_of_what_is_not_rolled_are_copied() -> None:
+    x = Value(ArrayType(f64, ()), name="x")
+    b = RegionBuilder(Region([x]))
+    value = x
+    for _ in range(24):
+        value = b.value(Sin(), b.value(Mul(), value, x))
+    regions = (Region(), Region())
+    for region, op in zip(regions, (Sin(), Cos()), strict=True):
+        region.yields = (RegionBuilder(region).value(op, value),)
+    b.region.yields = (b.emit(If(), b.value(Less(), value, x), regions=regions).results[0],)
+    function = Function("branch", b.region)
+    before = print_function(function)
+    copy = rolled_copy(function, worth=8)
+    verify(copy)
+    assert loops(copy) == 1
+    assert print_function(function) == before
+    assert not parts(copy) & parts(function)
+    same_bits(interpret(copy, [np.array(0.3)]), interpret(function, [np.array(0.3)]))
+
+
 @pytest.mark.parametrize("variant", ["which result", "which branch"])
 def test_branches_that_differ(variant: str) -> None:
     """Steps are alike if all in their regions is, and if they read the same result of what has several."""
