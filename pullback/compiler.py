@@ -16,8 +16,10 @@ from pullback.config import settings
 from pullback.ir.analysis.cost import size_in_bytes
 from pullback.ir.clone import copy_function
 from pullback.ir.core import Function
+from pullback.ir.ops.custom import CustomCall
 from pullback.ir.passes.custom_calls import inline_custom_calls
 from pullback.ir.passes.pipeline import simplify
+from pullback.ir.passes.reroll import rolled_copy
 from pullback.ir.types import type_of
 from pullback.ir.verify import verify
 from pullback.runtime import abi
@@ -85,13 +87,22 @@ class CallSpec:
 
 def optimize(function: Function) -> Function:
     """A copy of a function, custom calls replaced by what they compute, simplified as the settings say."""
-    optimized = copy_function(function)
+    rolled = bool(settings().opt) and _is_flat(function)
+    optimized = rolled_copy(function, dead=False) if rolled else copy_function(function)
     inline_custom_calls(optimized)
     if settings().verify:
         verify(optimized)
     if settings().opt:
-        simplify(optimized)
+        simplify(optimized, rolled=rolled)
     return optimized
+
+
+def _is_flat(function: Function) -> bool:
+    """Whether all that a function does stands in its body, so that loops can be looked for before anything else is done.
+
+    Custom calls have to become what they compute, and regions have to lose what nobody reads, before steps are alike.
+    """
+    return not any(operation.regions or type(operation.op) is CustomCall for operation in function.body.operations)
 
 
 def emit(optimized: Function, call: CallSpec | None = None, *, annotated: bool = False) -> Program:

@@ -27,7 +27,7 @@ from pullback.ir.passes.cse import cse
 from pullback.ir.passes.dce import dce
 from pullback.ir.passes.fold import fold
 from pullback.ir.passes.pipeline import simplify
-from pullback.ir.passes.reroll import reroll
+from pullback.ir.passes.reroll import reroll, rolled_copy
 from pullback.ir.print import print_function
 from pullback.ir.rewrite import Rewriter, Rule, rewrite
 from pullback.ir.verify import verify
@@ -86,6 +86,10 @@ def test_text(case: Case, request: pytest.FixtureRequest) -> None:
         bless(case, text)
     else:
         assert text == case.expected, f"{case.title}: expected\n{case.expected}\nfound\n{text}"
+    if case.file.stem == "reroll":
+        given = print_function(function)
+        assert print_function(rolled_copy(function, worth=8)) == text
+        assert print_function(function) == given
     if case.file.stem in PASSES:
         assert changed == (text != print_function(function))
         assert not PASSES[case.file.stem](result)

@@ -9,13 +9,13 @@ import pytest
 from effort import calls_of
 
 import pullback as pb
-from pullback.compiler import compile_function
+from pullback.compiler import compile_function, optimize
 from pullback.dtypes import f64
 from pullback.ir.ad.forward import pushforward
 from pullback.ir.ad.reverse import adjoint
 from pullback.ir.analysis.repeats import repeats
 from pullback.ir.clone import copy_function
-from pullback.ir.core import Array, Function, Op, Region, RegionBuilder, Value, walk
+from pullback.ir.core import Array, Function, Op, Operation, Region, RegionBuilder, Value, walk
 from pullback.ir.interpret import interpret
 from pullback.ir.ops.arithmetic import Add, Maximum, Mul, Neg, Sub
 from pullback.ir.ops.control import For, If
@@ -23,7 +23,8 @@ from pullback.ir.ops.creation import Full
 from pullback.ir.ops.elementary import Cos, Sin, Tanh
 from pullback.ir.ops.logic import Less
 from pullback.ir.ops.shape import Concatenate, Reshape, Slice
-from pullback.ir.passes.reroll import LARGE, WORTH, WORTH_FUSED, WORTH_MEMORY, reroll
+from pullback.ir.passes.dce import dce
+from pullback.ir.passes.reroll import LARGE, WORTH, WORTH_FUSED, WORTH_MEMORY, reroll, rolled_copy
 from pullback.ir.print import print_function
 from pullback.ir.types import ArrayType
 from pullback.ir.verify import verify
@@ -193,6 +194,37 @@ def test_interpreted(seed: int) -> None:
     assert print_function(result) == text
 
 
+def parts(function: Function) -> set[int]:
+    """Everything of a function that a pass may change."""
+    operations = list(walk(function.body))
+    regions = [function.body, *(region for operation in operations for region in operation.regions)]
+    values = [value for region in regions for value in region.arguments]
+    values += [value for operation in operations for value in operation.results]
+    return {id(each) for each in (*operations, *regions, *values)}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rolled_copies(seed: int) -> None:
+    """What is rolled while it is copied is what a copy becomes; the function itself stays as it is."""
+    function = Repeating(seed).function
+    before, captured = print_function(function), len(function.captured)
+    copy = rolled_copy(function, worth=8)
+    verify(copy)
+    assert print_function(copy) == print_function(rolled(function))
+    assert print_function(function) == before and len(function.captured) == captured
+    assert not parts(copy) & parts(function)
+    # What nobody reads stands in the way of steps that are alike, unless it does not count.
+    for place in range(len(function.body.operations) - 1, 0, -5 - seed % 3):
+        operand = function.body.operations[place].results[0]
+        function.body.operations.insert(place + 1, Operation(Neg(), (operand,), (operand.type,)))
+    dead = print_function(function)
+    pruned = copy_function(function)
+    dce(pruned)
+    reroll(pruned, worth=8)
+    assert print_function(rolled_copy(function, worth=8, dead=False)) == print_function(pruned)
+    assert print_function(function) == dead
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_derivatives(seed: int) -> None:
     """Both modes of the loop agree with those of straight-line code; what is not needed for them may be rounded else."""
@@ -242,6 +274,26 @@ def test_signs_of_zeros(numbers: list[float]) -> None:
     assert loops(result)
     for each in (1.5, -1.5):
         same_bits(interpret(result, [np.array(each)]), interpret(function, [np.array(each)]))
+
+
+def test_regions_of_what_is_not_rolled_are_copied() -> None:
+    x = Value(ArrayType(f64, ()), name="x")
+    b = RegionBuilder(Region([x]))
+    value = x
+    for _ in range(24):
+        value = b.value(Sin(), b.value(Mul(), value, x))
+    regions = (Region(), Region())
+    for region, op in zip(regions, (Sin(), Cos()), strict=True):
+        region.yields = (RegionBuilder(region).value(op, value),)
+    b.region.yields = (b.emit(If(), b.value(Less(), value, x), regions=regions).results[0],)
+    function = Function("branch", b.region)
+    before = print_function(function)
+    copy = rolled_copy(function, worth=8)
+    verify(copy)
+    assert loops(copy) == 1
+    assert print_function(function) == before
+    assert not parts(copy) & parts(function)
+    same_bits(interpret(copy, [np.array(0.3)]), interpret(function, [np.array(0.3)]))
 
 
 @pytest.mark.parametrize("variant", ["which result", "which branch"])
@@ -335,6 +387,25 @@ def test_effort_is_linear(ops: Sequence[Op]) -> None:
 
     calls(100)
     assert calls(16_000) < 4.6 * calls(4_000)
+
+
+def test_what_is_rolled_costs_few_calls_an_operation() -> None:
+    """Compiling a loop that was written out takes a few calls for each of its operations before it is a loop again."""
+
+    def calls(steps: int) -> int:
+        x, a = Value(ArrayType(f64, ()), name="x"), Value(ArrayType(f64, ()), name="a")
+        b = RegionBuilder(Region([x, a]))
+        value = x
+        for _ in range(steps):
+            value = b.value(Add(), b.value(Mul(), value, a), b.value(Sin(), value))
+        b.region.yields = (value,)
+        made: list[Function] = []
+        effort = calls_of(lambda: made.append(optimize(Function("chain", b.region))))
+        assert loops(made[0]) == 1
+        return effort
+
+    calls(100)
+    assert calls(1100) - calls(100) < 3000 * 30
 
 
 # Programs

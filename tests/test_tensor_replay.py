@@ -15,8 +15,8 @@ from pullback.errors import PullbackError
 from pullback.nn import functional
 from pullback.tracer import backward, way_back
 from pullback.tracer.deferred import ENGINE
-from pullback.tracer.plan import PLANS
 from pullback.tracer.recipe import kept_rules
+from pullback.tracer.tensor_plan import PLANS
 from pullback.tracer.way_back import WAYS
 
 

@@ -51,7 +51,10 @@ class Operation:
         self.operands = operands
         self.regions = regions
         self.location = location
-        self.results = tuple([Value(type, self, index) for index, type in enumerate(types)])
+        if len(types) == 1:
+            self.results: tuple[Value, ...] = (Value(types[0], self),)
+        else:
+            self.results = tuple([Value(type, self, index) for index, type in enumerate(types)])
 
     @property
     def result(self) -> Value:

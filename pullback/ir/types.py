@@ -66,6 +66,23 @@ class TapeType(ArrayType):
         return f"tape<{', '.join(map(str, self.record))}>"
 
 
+class TypeNumbers(dict[int, int]):
+    """Numbers of types by their identity, from 1 on, the same for equal ones: ``numbers.get(id(t)) or numbers.learn(t)``.
+
+    Many values share few type objects, and to hash one of these takes several times as long.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[ArrayType, int] = {}
+        self._kept: list[ArrayType] = []
+
+    def learn(self, kind: ArrayType) -> int:
+        """The number of a type, which is kept so that no other object gets its identity."""
+        self._kept.append(kind)
+        number = self[id(kind)] = self._known.setdefault(kind, len(self._known) + 1)
+        return number
+
+
 def type_of(array: np.ndarray[Any, Any]) -> ArrayType:
     """The type of a NumPy array. Raises: DTypeError for element types that the IR has not."""
     dtype = dtypes.from_numpy(array.dtype)

@@ -18,16 +18,26 @@ from pullback.tracer.numpy_functions.table import FUNCTIONS
 from pullback.tracer.record import Recorder
 from pullback.tracer.traced import Traced
 from pullback.tracer.ufunc_calls import by_operator, call_method
+from pullback.tracer.ufunc_plans import of_one, of_two
 from pullback.tracer.views import FLIPS, OTHERS, PERMUTATIONS, RESHAPES, viewed
 
 
-def forward(ufunc: np.ufunc) -> Callable[..., Any]:
-    """``self + other``, or an operator of one operand."""
+def unary(ufunc: np.ufunc) -> Callable[..., Any]:
+    """``-self``."""
 
-    def operator(self: Traced, *other: Any) -> Any:
-        if self.memory is not None and (known := known_arrays((self, *other))) is not None:
-            return fresh(ufunc(*known))
-        return by_operator(ufunc, self, *other)
+    def operator(self: Traced) -> Any:
+        planned = of_one(ufunc, self, True)
+        return _operate(ufunc, self) if planned is None else planned
+
+    return operator
+
+
+def forward(ufunc: np.ufunc) -> Callable[..., Any]:
+    """``self + other``."""
+
+    def operator(self: Traced, other: Any, *more: Any) -> Any:
+        planned = None if more else of_two(ufunc, self, other, True)
+        return _operate(ufunc, self, other, *more) if planned is None else planned
 
     return operator
 
@@ -36,11 +46,17 @@ def backward(ufunc: np.ufunc) -> Callable[..., Any]:
     """``other + self``."""
 
     def operator(self: Traced, other: Any) -> Any:
-        if self.memory is not None and (known := known_arrays((other, self))) is not None:
-            return fresh(ufunc(*known))
-        return by_operator(ufunc, other, self)
+        planned = of_two(ufunc, other, self, True)
+        return _operate(ufunc, other, self) if planned is None else planned
 
     return operator
+
+
+def _operate(ufunc: np.ufunc, *operands: Any) -> Any:
+    """An operator whose operands are looked at one by one."""
+    if (known := known_arrays(operands)) is not None:
+        return fresh(ufunc(*known))
+    return by_operator(ufunc, *operands)
 
 
 def in_place(ufunc: np.ufunc) -> Callable[..., Any]:
@@ -58,6 +74,11 @@ class TracedArray(Traced):
     __slots__ = ()
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
+        if method == "__call__" and not named and len(inputs) <= 2:
+            first, *more = inputs
+            planned = of_two(ufunc, first, more[0], False) if more else of_one(ufunc, first, False)
+            if planned is not None:
+                return planned
         if method == "at":
             assign.at(ufunc, *inputs)
             return None
@@ -98,8 +119,8 @@ class TracedArray(Traced):
     __xor__, __rxor__ = forward(np.bitwise_xor), backward(np.bitwise_xor)
     __lshift__, __rlshift__ = forward(np.left_shift), backward(np.left_shift)
     __rshift__, __rrshift__ = forward(np.right_shift), backward(np.right_shift)
-    __neg__, __pos__, __abs__ = forward(np.negative), forward(np.positive), forward(np.absolute)
-    __invert__ = forward(np.invert)
+    __neg__, __pos__, __abs__ = unary(np.negative), unary(np.positive), unary(np.absolute)
+    __invert__ = unary(np.invert)
     __lt__, __le__ = forward(np.less), forward(np.less_equal)
     __gt__, __ge__ = forward(np.greater), forward(np.greater_equal)
     __eq__, __ne__ = forward(np.equal), forward(np.not_equal)

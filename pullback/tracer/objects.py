@@ -32,12 +32,14 @@ UFUNCS: dict[str, np.ufunc] = {
 
 def is_computed(index: Any) -> bool:
     """Whether an index has a part that is only known when the code runs."""
+    if index is None or type(index) is int:
+        return False
     if isinstance(index, Traced):
         return index.known is None
     if isinstance(index, tuple):
         return any(is_computed(part) for part in index)
     if isinstance(index, slice):
-        return is_computed((index.start, index.stop, index.step))
+        return is_computed(index.start) or is_computed(index.stop) or is_computed(index.step)
     return False
 
 

@@ -14,7 +14,7 @@ from pullback.config import settings
 from pullback.errors import EscapedError, TraceError
 from pullback.ir.core import Function, Region, RegionBuilder, Value, walk
 from pullback.ir.ops.creation import Full
-from pullback.ir.types import type_of
+from pullback.ir.types import TypeNumbers, type_of
 from pullback.location import Location, caller
 
 Array = np.ndarray[Any, Any]
@@ -99,11 +99,11 @@ class Recorder(RegionBuilder):
     the region when it is finished.
     """
 
-    def __init__(self, wrap: Callable[[Value | None, Recorder], Any], outer: Recorder | None = None) -> None:
+    def __init__(self, wrap: Callable[[Value | None, Recorder, bool], Any], outer: Recorder | None = None) -> None:
         super().__init__(Region())
         self.top = self.region
         self.outer = outer
-        self._wrap = wrap
+        self.array_of_value = wrap
         self.is_open = True
         self._known: dict[int, _Capture] = {}
         self._captures: list[_Capture] = []
@@ -120,6 +120,9 @@ class Recorder(RegionBuilder):
         """What the user's code has raised last."""
         self.remembered: dict[Any, Any] = {}
         """What pure recursive functions have given: see `recursion`."""
+        self.plans: dict[Any, Any] = {}
+        """What ufuncs have emitted, by the types of their operands: see `ufunc_plans`."""
+        self.types = TypeNumbers()
         self.checks = settings().boundscheck
 
     def note(self) -> None:
@@ -128,13 +131,13 @@ class Recorder(RegionBuilder):
             raise escaped()
         self.location = caller()
 
-    def wrap(self, value: Value) -> Any:
-        """The traced array that stands for a value of this trace."""
-        return self._wrap(value, self)
+    def wrap(self, value: Value, weak: bool = False) -> Any:
+        """The traced array that stands for a value of this trace; with `weak` for what Python would have as a number."""
+        return self.array_of_value(value, self, weak)
 
     def made(self) -> Any:
         """A traced array that is yet to be given its elements."""
-        return self._wrap(None, self)
+        return self.array_of_value(None, self, False)
 
     # Regions inside
 
@@ -274,9 +277,8 @@ def _inner_values(region: Region) -> set[Value]:
 _current: ContextVar[Recorder | None] = ContextVar("pullback_recorder", default=None)
 
 
-def current_recorder() -> Recorder | None:
-    """The recorder of the function that is being traced here, the innermost one."""
-    return _current.get()
+current_recorder = _current.get
+"""Gives the recorder of the function that is being traced here, the innermost one, or None."""
 
 
 @contextmanager

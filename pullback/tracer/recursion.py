@@ -88,9 +88,10 @@ def remembering(function: FunctionType, target: Callable[..., Any]) -> Callable[
 def _identity(value: Any) -> Any:
     """What makes a number the same one; None for what may change, or has axes."""
     if isinstance(value, Traced):
-        if value.memory is not None or value.shape:
+        own = value.own
+        if value.memory is not None or own is None or own.type.dims:
             return None
-        return "traced", value.value, value.weak
+        return "traced", own, value.weak
     if type(value) in (int, float, bool, str, type(None)):
         return type(value), repr(value)
     return None

@@ -18,7 +18,6 @@ from pullback.ir.core import Builder, Op, Value
 from pullback.location import caller
 from pullback.tracer.contents import known
 from pullback.tracer.grad_mode import is_grad_enabled
-from pullback.tracer.plan import PLANS, Plan, rule_identity
 from pullback.tracer.recipe import KeyedRule, kept_rules, recipe_for, rule_key
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.tensor_base import (
@@ -31,6 +30,7 @@ from pullback.tracer.tensor_base import (
     values_of,
     write_recorded,
 )
+from pullback.tracer.tensor_plan import PLANS, Plan, rule_identity
 
 Number: TypeAlias = "bool | int | float"
 Operand: TypeAlias = "TensorBase | Number"

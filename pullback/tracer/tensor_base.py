@@ -21,10 +21,10 @@ from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node,
 from pullback.tracer.contents import known
 from pullback.tracer.deferred import Waiting, array_of, settle
 from pullback.tracer.grad_mode import is_grad_enabled
-from pullback.tracer.plan import PLANS, Plan, rule_identity
 from pullback.tracer.recipe import Recipe, Rule, recipe_for, write_recipe
 from pullback.tracer.storage import Layout, Storage, Version, ViewOp, view_array, view_value, written
 from pullback.tracer.tensor_mark import IsTensor
+from pullback.tracer.tensor_plan import PLANS, Plan, rule_identity
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 T = TypeVar("T", bound="TensorBase")

@@ -72,7 +72,7 @@ def trace(
 
     Raises: TraceError with the user's line for what cannot be traced.
     """
-    recorder = Recorder(wrap, outer)
+    recorder = Recorder(TracedArray, outer)
     parameters = []
     for index, leaf in enumerate(leaves):
         parameters.append(Value(leaf.type, name=names[index] if index < len(names) else f"x{index}"))

@@ -21,6 +21,10 @@ class Structure:
         """Number of leaves below."""
         return 1 if self.type is None else sum(child.leaves for child in self.children)
 
+    def __hash__(self) -> int:
+        # Most are leaves, which are all alike.
+        return 0 if self.type is None else hash((self.type, self.keys, self.children))
+
 
 LEAF = Structure(None)
 
@@ -42,7 +46,15 @@ def _flatten(tree: Any, leaves: list[Any]) -> Structure:
     if tree is None:
         return Structure(type(None))
     if kind is tuple or kind is list:
-        return Structure(kind, (), tuple([_flatten(child, leaves) for child in tree]))
+        children = []
+        for child in tree:
+            inner: Any = type(child)
+            if child is None or inner is list or inner is tuple or _may_nest(inner):
+                children.append(_flatten(child, leaves))
+            else:
+                leaves.append(child)
+                children.append(LEAF)
+        return Structure(kind, (), tuple(children))
     if not _may_nest(kind):
         leaves.append(tree)
         return LEAF

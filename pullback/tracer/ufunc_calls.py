@@ -19,6 +19,7 @@ from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as r
 from pullback.tracer.semantics.elementwise import Operand, Weak
 from pullback.tracer.traced import Traced, active, array_of, lower
+from pullback.tracer.ufunc_plans import learn
 from pullback.tracer.ufuncs import PRODUCTS, RULES, elementwise, is_known
 
 
@@ -52,15 +53,18 @@ def call_ufunc(
     if not is_known(ufunc):
         refuse_ufunc(ufunc, "__call__")
     b = active()
-    return _wrapped(b, elementwise(b, ufunc, *[lower(b, each) for each in operands], dtype=dtype, casting=casting))
+    lowered = [lower(b, each) for each in operands]
+    before = len(b.region.operations)
+    result = elementwise(b, ufunc, *lowered, dtype=dtype, casting=casting)
+    if dtype is None and casting == "same_kind":
+        learn(b, ufunc, False, operands, lowered, b.region.operations[before:], result, False)
+    return _wrapped(b, result)
 
 
 def _wrapped(b: Recorder, result: Value | tuple[Value, ...], weak: bool = False) -> Any:
     if isinstance(result, tuple):
         return tuple([_wrapped(b, each, weak) for each in result])
-    traced = b.wrap(result)
-    traced.weak = weak
-    return traced
+    return b.wrap(result, weak)
 
 
 def _product(ufunc: np.ufunc, operands: tuple[Any, ...], dtype: Any, axis: int = -1, **named: Any) -> Any:
@@ -90,14 +94,17 @@ def by_operator(ufunc: np.ufunc, *operands: Any) -> Any:
     if ufunc in PRODUCTS:
         return call_ufunc(ufunc, *operands)
     b = active()
-    lowered: list[Operand] = [lower(b, operand) for operand in operands]
+    given: list[Operand] = [lower(b, operand) for operand in operands]
+    lowered, before = given, len(b.region.operations)
     weak = all(not isinstance(operand, Value) for operand in lowered)
     if weak and ufunc in _ON_INTEGERS:
         lowered = [_python_integer(b, operand) for operand in lowered]
         negative = ufunc is np.power and type(lowered[1]) is int and lowered[1] < 0
         if negative and s.dtype_of(lowered[0]).is_integer:
             lowered[1] = float(lowered[1])  # type: ignore[arg-type]
-    return _wrapped(b, elementwise(b, ufunc, *lowered), weak)
+    result = elementwise(b, ufunc, *lowered)
+    learn(b, ufunc, True, operands, given, b.region.operations[before:], result, weak)
+    return _wrapped(b, result, weak)
 
 
 def _python_integer(b: Recorder, operand: Operand) -> Operand:

@@ -11,7 +11,7 @@ from pullback.ir.ad.regions_forward import push_control
 from pullback.ir.clone import copy_function
 from pullback.ir.core import Builder, Function, Operation, Value
 from pullback.ir.ops.custom import CustomCall
-from pullback.ir.passes.reroll import reroll
+from pullback.ir.passes.reroll import rolled_copy
 from pullback.location import UNKNOWN
 
 
@@ -59,9 +59,7 @@ def pushforward(function: Function, active: Sequence[int], *, keep_values: bool 
 
     Its results are `function`'s (if `keep_values`) and then a tangent for each float result.
     """
-    primal_function = copy_function(function)
-    if settings().opt:
-        reroll(primal_function)
+    primal_function = rolled_copy(function) if settings().opt else copy_function(function)
     region, captured = primal_function.body, primal_function.captured
     operations, region.operations = region.operations, []
     b = WholeBuilder(region)

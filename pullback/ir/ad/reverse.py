@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pullback.config import settings
 from pullback.errors import DerivativeError
 from pullback.ir.ad.build import DerivativeBuilder, WholeBuilder, ones, zeros
 from pullback.ir.ad.cotangents import Cotangents
@@ -14,6 +15,7 @@ from pullback.ir.clone import copy_function
 from pullback.ir.core import Builder, Function, Operation, Value
 from pullback.ir.ops.custom import CustomCall
 from pullback.ir.passes.pipeline import prepare
+from pullback.ir.passes.reroll import rolled_copy
 from pullback.location import UNKNOWN
 
 
@@ -87,8 +89,9 @@ def adjoint(
     `function` itself becomes the result: it is good for nothing else then.
     Raises: DerivativeError with the user's line for an operation without a derivative.
     """
-    primal_function = function if extend else copy_function(function)
-    prepare(primal_function)
+    rolled = bool(settings().opt) and not extend
+    primal_function = function if extend else rolled_copy(function) if rolled else copy_function(function)
+    prepare(primal_function, rolled=rolled)
     region, captured = primal_function.body, primal_function.captured
     b = WholeBuilder(region)
     outputs = list(region.yields)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
+from pullback.ir.analysis.repeats import Scan
 from pullback.ir.analysis.steps import Run
 from pullback.ir.core import Value
 from pullback.ir.ops.shape import Concatenate, Reshape
@@ -17,7 +18,6 @@ MOST_TOGETHER = 8
 COLLECTED = 64
 """Elements of each of the results that are taken one by one out of an array of all."""
 
-Users = Mapping[Value, Sequence[int]]
 Source = tuple[int, int]
 """A result of a step: the position of its operation, and which of the operation's results it is."""
 
@@ -59,8 +59,32 @@ class Outputs:
     added: int = 0
 
 
+class Users:
+    """Which operations of a scan read a value, by number; the region's end counts as one.
+
+    They are looked for from the end on, as far back as was asked for: what is read in a run alone is not of interest.
+    """
+
+    def __init__(self, scan: Scan) -> None:
+        self.scan = scan
+        self.since = len(scan.reads)
+        self.found: dict[Value, list[int]] = {value: [self.since] for value in scan.region.yields}
+
+    def reach(self, number: int) -> None:
+        """Look at operations from `number` on."""
+        for each in range(self.since - 1, number - 1, -1):
+            for value in self.scan.reads[each]:
+                self.found.setdefault(value, []).append(each)
+        self.since = min(self.since, number)
+
+    def of(self, value: Value) -> list[int]:
+        """Readers of a value among those that were looked at, in order."""
+        return self.found.get(value, [])[::-1]
+
+
 def outputs_of(run: Run, users: Users) -> Outputs | None:
     """How the results of a run get out; None where they cannot."""
+    users.reach(run.last)
     outputs = Outputs()
     joins: dict[int, None] = {}
     collected: dict[Value, tuple[Source, int, Shape]] = {}
@@ -68,6 +92,8 @@ def outputs_of(run: Run, users: Users) -> Outputs | None:
         for index, result in enumerate(operation.results):
             source = position, index
             values = [each.results[index] for each in run.scan.operations[run.first + position : run.last : run.period]]
+            if users.found.keys().isdisjoint(values):
+                continue
             outside = {step: found for step, value in enumerate(values) if (found := _outside(run, users, value))}
             if not outside:
                 continue
@@ -100,7 +126,7 @@ def outputs_of(run: Run, users: Users) -> Outputs | None:
 
 
 def _outside(run: Run, users: Users, value: Value) -> list[int]:
-    return [number for number in users.get(value, ()) if not run.first <= number < run.last]
+    return [number for number in users.of(value) if not run.first <= number < run.last]
 
 
 def _joined(run: Run, users: Users, value: Value, number: int) -> list[tuple[Value, Sequence[int]]] | None:
@@ -112,7 +138,7 @@ def _joined(run: Run, users: Users, value: Value, number: int) -> list[tuple[Val
     if isinstance(user.op, Concatenate):
         return [(value, [number])]
     if isinstance(user.op, Reshape):
-        after = users.get(user.result, ())
+        after = users.of(user.result)
         if after and all(each < len(operations) and isinstance(operations[each].op, Concatenate) for each in after):
             return [(user.result, after)]
     return None

@@ -11,12 +11,17 @@ from pullback.ir.analysis.uses import closed_over
 from pullback.ir.core import Op, Operation, Region, Value
 from pullback.ir.ops.creation import Creation
 from pullback.ir.ops.shape import Slice
-from pullback.ir.types import ArrayType, TapeType
+from pullback.ir.types import TypeNumbers
 
 NEAR = 32
 """Operands that were computed so many operations ago tell, by their distance, one step from another."""
 SEEN_TRIPS = 3
 """Equal distances have to show for so many periods before a stretch is looked at."""
+
+OUTSIDE = -1
+"""The place of arguments and of what other regions compute, where a number is needed."""
+CONSTANT = -2
+"""The place of what is made out of nothing."""
 
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -25,7 +30,8 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 class Scan:
     """A region's operations but for those without operands, which may stand anywhere, numbered in order.
 
-    `reads` is what each reads, its regions included; `place` has the number of the operation that computes a value;
+    `reads` is what each reads, its regions included; `place` has the number of the operation that computes a value, of
+    those without operands `CONSTANT`;
     `kinds` are equal where operations may be the same step of a loop: op, types and regions are, but for the starts of
     slices. `shapes` are equal where, besides, operands that are near are the same result of what lies equally far back.
     """
@@ -61,54 +67,66 @@ def scan(region: Region) -> Scan:
     """Number what may repeat. Linear in the operations of a region and of those inside it."""
     found = Scan(region)
     operations, all_reads, place = found.operations, found.reads, found.place
-    plain: dict[type[Op], bool] = {}
-    types: dict[Value, int] = {}
-    kinds: dict[Any, int] = {}
-    constants: set[Value] = set()
+    all_kinds, shapes = found.kinds, found.shapes
+    plain: dict[type[Op], bool | None] = {}
+    types = TypeNumbers()
+    known, learn = types.get, types.learn
     numbers: dict[Any, int] = {}
+    count = 0
     for operation in region.operations:
-        results = operation.results
         op = operation.op
-        if isinstance(op, Creation):
-            constants.update(results)
-            continue
-        count = len(operations)
-        reads = operation.operands
-        inside: Any = None
-        if operation.regions:
-            outer = closed_over(operation.regions)
-            inside = _text(operation.regions, {value: number for number, value in enumerate(outer)})
-            reads = (*reads, *outer)
-        known = plain.get(op.__class__)
-        if known is None:
-            known = plain[op.__class__] = not fields(op)
-        name: Any = op.__class__ if known else (Slice, op.sizes, op.steps) if isinstance(op, Slice) else op
-        key: list[Any] = [name, inside, len(reads)]
-        distances: list[int] = []
-        for value in reads:
-            if value not in types:
-                types[value] = _number(value.type, kinds)
-            key.append(types[value])
-            before = place.get(value)
-            if before is None:
-                distances.append(-1 if value in constants else 0)
-            else:
-                distances.append(count - before + NEAR * value.index if count - before < NEAR else 0)
-        for result in results:
+        name: Any = op.__class__
+        is_plain = plain.get(name, False)
+        if not is_plain:
+            if name not in plain:
+                is_plain = plain[name] = None if isinstance(op, Creation) else not fields(op)
+            if is_plain is None:
+                place.update(dict.fromkeys(operation.results, CONSTANT))
+                continue
+            if not is_plain:
+                name = (Slice, op.sizes, op.steps) if isinstance(op, Slice) else op
+        reads, results = operation.operands, operation.results
+        key: tuple[Any, ...]
+        shape: tuple[int, ...]
+        if is_plain and 0 < len(reads) <= 2 and len(results) == 1 and not operation.regions:
+            # What most operations are, without the lists of the general case: the only operand as if it were two.
+            result, x, y = results[0], reads[0], reads[-1]
+            key = (name, known(id(x.type)) or learn(x.type), known(id(y.type)) or learn(y.type),
+                   known(id(result.type)) or learn(result.type), len(reads))  # fmt: skip
+            here, there = place.get(x, OUTSIDE), place.get(y, OUTSIDE)
+            kind = numbers.get(key)
+            if kind is None:
+                kind = numbers[key] = len(numbers)
+            shape = (
+                kind,
+                here - OUTSIDE if here < 0 else 0 if count - here >= NEAR else count - here + NEAR * x.index,
+                there - OUTSIDE if there < 0 else 0 if count - there >= NEAR else count - there + NEAR * y.index,
+            )
             place[result] = count
-            types[result] = _number(result.type, kinds)
-            key.append(types[result])
-        kind = numbers.setdefault(tuple(key), len(numbers))
+        else:
+            inside: Any = None
+            if operation.regions:
+                outer = closed_over(operation.regions)
+                reads = (*reads, *outer)
+                inside = _text(operation.regions, {value: number for number, value in enumerate(outer)})
+            key = (name, inside, len(reads), *[known(id(each.type)) or learn(each.type) for each in reads],
+                   *[known(id(each.type)) or learn(each.type) for each in results])  # fmt: skip
+            places = [(each, place.get(each, OUTSIDE)) for each in reads]
+            kind = numbers.setdefault(key, len(numbers))
+            shape = (kind, *[
+                where - OUTSIDE if where < 0 else 0 if count - where >= NEAR else count - where + NEAR * each.index
+                for each, where in places
+            ])  # fmt: skip
+            place.update(dict.fromkeys(results, count))
+        shaped = numbers.get(shape)
+        if shaped is None:
+            shaped = numbers[shape] = len(numbers)
         operations.append(operation)
         all_reads.append(reads)
-        found.kinds.append(kind)
-        found.shapes.append(numbers.setdefault((kind, *distances), len(numbers)))
+        all_kinds.append(kind)
+        shapes.append(shaped)
+        count += 1
     return found
-
-
-def _number(kind: ArrayType, known: dict[Any, int]) -> int:
-    """Equal for equal types."""
-    return known.setdefault(kind if isinstance(kind, TapeType) else (kind.dtype, kind.dims), len(known))
 
 
 def _text(regions: Sequence[Region], numbers: dict[Value, int]) -> tuple[Any, ...]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import lcm
+from operator import eq
 from typing import Any
 
-from pullback.ir.analysis.repeats import Scan, Stretch, is_constant
+from pullback.ir.analysis.repeats import OUTSIDE, Scan, Stretch, is_constant
 from pullback.ir.core import Operation, Value
 from pullback.ir.ops.creation import Full
 from pullback.ir.ops.shape import Slice
@@ -183,33 +184,52 @@ class _Slots:
         if not self.first <= middle < self.end - 1:
             return None
         value, after = values[middle], values[middle + 1]
-        here, there = place.get(value, -1), place.get(after, -1)
+        here, there = place.get(value, OUTSIDE), place.get(after, OUTSIDE)
         if is_constant(value) and is_constant(after):
-            return self.narrow(values, lambda step: is_constant(values[step]), 0, _Varies(0))
+            return self.narrow(values, lambda part, _: [is_constant(each) for each in part], 0, _Varies(0))
         if value is after:
-            return self.narrow(values, lambda step: values[step] is value, 0, _Stays(here))
+            return self.narrow(values, lambda part, _: [each is value for each in part], 0, _Stays(here))
         if here >= self.start and there == here + self.period and value.index == after.index:
             step, produced = divmod(here - self.start, self.period)
             back = middle - step
             if back > MOST_BACK:
                 return None
-            index = value.index
+            index, many = value.index, len(self.scan.operations[here].results) > 1
 
-            def follows(each: int) -> bool:
-                found = values[each]
-                return place.get(found, -1) == here + (each - middle) * self.period and found.index == index
+            def follow(part: Sequence[Value], first: int) -> list[bool]:
+                begin = here + (first - middle) * self.period
+                places = map(eq, map(place.get, part), range(begin, begin + len(part) * self.period, self.period))
+                if many:
+                    return [fits and each.index == index for fits, each in zip(places, part, strict=True)]
+                return list(places)
 
-            return self.narrow(values, follows, back, _Hands(produced, index, back))
-        return self.narrow(values, lambda step: place.get(values[step], -1) < self.start, 0, _Varies(self.start))
+            return self.narrow(values, follow, back, _Hands(produced, index, back))
+        start = self.start
+        return self.narrow(
+            values, lambda part, _: [place.get(each, OUTSIDE) < start for each in part], 0, _Varies(start)
+        )
 
-    def narrow(self, values: list[Value], fits: Callable[[int], bool], back: int, maker: _Maker) -> _Maker | None:
-        """Keep the steps around the middle that fit; what is handed on over `back` steps may be anything before."""
+    def narrow(
+        self, values: list[Value], fit: Callable[[Sequence[Value], int], list[bool]], back: int, maker: _Maker
+    ) -> _Maker:
+        """Keep the steps around the middle that fit; what is handed on over `back` steps may be anything before.
+
+        `fit` tests the values of some steps, given the first one's number: a few first, and all only if these do.
+        """
         low = self.middle
-        while low > self.first - back and low > 0 and fits(low - 1):
-            low -= 1
+        for begin in (max(0, low - LEAST_TRIPS), 0):
+            part = fit(values[begin:low], begin)
+            if False in part:
+                low -= part[::-1].index(False)
+                break
+            low = begin
         high = self.middle + 1
-        while high < self.end and fits(high):
-            high += 1
+        for end in (min(self.end, high + LEAST_TRIPS), self.end):
+            part = fit(values[high:end], high)
+            if False in part:
+                high += part.index(False)
+                break
+            high = end
         self.first = max(self.first, low - back)
         self.end = min(self.end, high)
         return maker
@@ -226,7 +246,7 @@ class _Slots:
                     maker = next(slots)
                     for step in range(maker.from_before):
                         value = self.scan.reads[begin + position + step * self.period][operand]
-                        latest = max(latest, place.get(value, -1))
+                        latest = max(latest, place.get(value, OUTSIDE))
             if latest < begin:
                 return True
             self.first = max(self.first + 1, (latest - self.start) // self.period + 1)

@@ -42,14 +42,15 @@ PASSES = (dce, reroll, control, local, licm, cse, dce)
 MAX_ROUNDS = 4
 
 
-def simplify(function: Function, *, rolls: bool = True) -> bool:
+def simplify(function: Function, *, rolls: bool = True, rolled: bool = False) -> bool:
     """Run the passes until none changes anything; whether any did. Verifies after each under ``verify``.
 
-    With `rolls` False what is straight-line code stays so.
+    With `rolls` False what is straight-line code stays so; `rolled` says that `reroll` finds nothing as it is now.
     """
     changed = False
     passes = [run for run in PASSES if rolls or run is not reroll]
-    done: set[Callable[[Function], bool]] = set()  # what has run since the last change, or made it
+    # What has run since the last change, or made it.
+    done: set[Callable[[Function], bool]] = {reroll} if rolled else set()
     for _ in range(MAX_ROUNDS):
         again = False
         for run in passes:
@@ -69,13 +70,13 @@ def simplify(function: Function, *, rolls: bool = True) -> bool:
     return changed
 
 
-def prepare(function: Function) -> None:
-    """What is done before a function is differentiated.
+def prepare(function: Function, *, rolled: bool = False) -> None:
+    """What is done before a function is differentiated; `rolled` as for `simplify`.
 
     A loop that was written out is rolled up, so that its derivative is one too. Of loops, what is the same in all
     iterations, or is not needed at all, must not be saved in each.
     """
-    if settings().opt:
+    if settings().opt and not rolled:
         reroll(function)
     if any(operation.regions for operation in function.body.operations):
         simplify(function)

@@ -16,9 +16,10 @@ from math import prod
 
 from pullback.ir.analysis.cost import cheap, is_move
 from pullback.ir.analysis.inductions import form_of, is_window
-from pullback.ir.analysis.outputs import Outputs, outputs_of
-from pullback.ir.analysis.repeats import Scan, repeats, scan
+from pullback.ir.analysis.outputs import Outputs, Users, outputs_of
+from pullback.ir.analysis.repeats import OUTSIDE, Scan, repeats, scan
 from pullback.ir.analysis.steps import Run, Varying, run_of
+from pullback.ir.clone import copy_function
 from pullback.ir.core import Function, Region, Value
 from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.window import Write
@@ -53,8 +54,35 @@ def reroll(function: Function, *, worth: int = WORTH) -> bool:
     Every element is computed by the same operations in the same order. What is used of other steps than the last few is
     collected in an array. Lines are those of the first step. At least `worth` operations have to be saved.
     """
+    return _reroll_all(function, [function.body], worth)
+
+
+def rolled_copy(function: Function, *, worth: int = WORTH, dead: bool = True) -> Function:
+    """`copy_function`, then `reroll`, without copies of the steps that loops take the place of.
+
+    Without `dead`, operations that nobody reads do not count and are not copied; then there may be no regions.
+    """
+    body = function.body
+    source = Region(body.arguments, body.operations, body.yields)
+    if not dead:
+        prune(source)
+    found, runs = _runs_of(source, worth)
+    if not runs:
+        copy = copy_function(Function(function.name, source, function.captured))
+        pending = [inner for operation in copy.body.operations for inner in operation.regions]
+    else:
+        arguments = [Value(value.type, name=value.name) for value in body.arguments]
+        copy = Function(function.name, Region(arguments), function.captured)
+        Rolling(copy, found, runs, dict(zip(body.arguments, arguments, strict=True))).apply()
+        prune(copy.body)
+        pending = [copy.body]
+    _reroll_all(copy, pending, worth)
+    return copy
+
+
+def _reroll_all(function: Function, pending: list[Region], worth: int) -> bool:
+    """Roll up what repeats in some regions and those inside them; whether anything does."""
     changed = False
-    pending = [function.body]
     while pending:
         region = pending.pop()
         while _reroll_region(function, region, worth):
@@ -64,15 +92,20 @@ def reroll(function: Function, *, worth: int = WORTH) -> bool:
 
 
 def _reroll_region(function: Function, region: Region, worth: int) -> bool:
-    if len(region.operations) <= worth:
-        return False
-    found = scan(region)
-    runs = _chosen(found, worth)
+    found, runs = _runs_of(region, worth)
     if not runs:
         return False
     Rolling(function, found, runs).apply()
     prune(region)
     return True
+
+
+def _runs_of(region: Region, worth: int) -> tuple[Scan, list[tuple[Run, Outputs]]]:
+    """What of a region is to be rolled up."""
+    if len(region.operations) <= worth:
+        return Scan(region), []
+    found = scan(region)
+    return found, _chosen(found, worth)
 
 
 def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
@@ -84,7 +117,7 @@ def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
     chosen: list[tuple[Run, Outputs]] = []
     touched: set[int] = set()
     effort = EFFORT * count
-    users: dict[Value, list[int]] | None = None
+    users = Users(found)
     for stretch in repeats(found.shapes):
         center = (stretch.start + stretch.stop) // 2
         if stretch.gain < worth // 2:
@@ -97,8 +130,6 @@ def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
         run = run_of(found, stretch)
         if run is None or any(taken[run.first : run.last]):
             continue
-        if users is None:
-            users = _users(found)
         outputs = outputs_of(run, users)
         if outputs is None or not _pays(run, outputs, worth) or _meets(run, outputs, taken, touched):
             continue
@@ -108,17 +139,6 @@ def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
     return sorted(chosen, key=lambda each: each[0].first)
 
 
-def _users(found: Scan) -> dict[Value, list[int]]:
-    """Which operations read a value, by number; the region's end counts as one."""
-    users: dict[Value, list[int]] = {}
-    for number, reads in enumerate(found.reads):
-        for value in reads:
-            users.setdefault(value, []).append(number)
-    for value in found.region.yields:
-        users.setdefault(value, []).append(len(found.reads))
-    return users
-
-
 def _meets(run: Run, outputs: Outputs, taken: Sequence[bool], touched: Collection[int]) -> bool:
     """Whether a run has to wait for others that are being rolled: it stacks their values, or joins what is theirs."""
     place = run.scan.place
@@ -126,7 +146,7 @@ def _meets(run: Run, outputs: Outputs, taken: Sequence[bool], touched: Collectio
         any(taken[number] for number in outputs.touched)
         or any(run.first <= number < run.last for number in touched)
         or any(taken[place[value]] for roles in run.roles for role in roles if isinstance(role, Varying)
-               for value in role.values if value in place)
+               for value in role.values if place.get(value, OUTSIDE) >= 0)
     )  # fmt: skip
 
 

@@ -24,20 +24,27 @@ from pullback.ir.types import ArrayType, Dim, Shape, type_of
 
 
 class Rolling:
-    """Replaces runs of a region, in order, by loops. Constants that no line holds become captured arrays."""
+    """Replaces runs of a region, in order, by loops. Constants that no line holds become captured arrays.
 
-    def __init__(self, function: Function, scan: Scan, runs: Sequence[tuple[Run, Outputs]]) -> None:
+    What is no run stays what it is, or is copied into the body of `function` if there are `copies` of its arguments.
+    """
+
+    def __init__(
+        self, function: Function, scan: Scan, runs: Sequence[tuple[Run, Outputs]],
+        copies: Mapping[Value, Value] | None = None,
+    ) -> None:  # fmt: skip
         self.function = function
         self.region = scan.region
         self.loops = [_Loop(self, run, outputs) for run, outputs in runs]
-        self.replaced: dict[Value, Value] = {}
+        self.copies = copies is not None
+        self.replaced: dict[Value, Value] = dict(copies or ())
         self.operations: list[Operation] = []
         self.b = RegionBuilder(Region())
         self.b.region.operations = self.operations
         self.tables: dict[tuple[ArrayType, bytes], Value] = {}
 
     def apply(self) -> None:
-        """Rewrite the region."""
+        """Rewrite the region, or write the copy."""
         inside: set[Operation] = set()
         ends: dict[Operation, _Loop] = {}
         joins: dict[Operation, list[tuple[_Loop, Part]]] = {}
@@ -48,19 +55,32 @@ class Rolling:
             for number, parts in loop.outputs.joins.items():
                 joins.setdefault(operations[number], []).extend((loop, part) for part in parts)
         for operation in self.region.operations:
-            if operation in ends:
-                self.b.location = ends[operation].run.step[0].location
-                ends[operation].emit()
-            elif operation not in inside:
+            if operation not in inside:
+                operands = operation.operands
                 if operation in joins:
                     self.b.location = operation.location
-                    self.join(operation, joins[operation])
-                operation.operands = self.final(operation.operands)
-                for inner in operation.regions:
-                    self.enter(inner)
-                self.operations.append(operation)
-        self.region.operations = self.operations
-        self.region.yields = self.final(self.region.yields)
+                    operands = self.join(operation, joins[operation])
+                self.keep(operation, self.final(operands))
+            elif operation in ends:
+                self.b.location = ends[operation].run.step[0].location
+                ends[operation].emit()
+        target = self.function.body if self.copies else self.region
+        target.operations = self.operations
+        target.yields = self.final(self.region.yields)
+
+    def keep(self, operation: Operation, operands: tuple[Value, ...]) -> None:
+        """Put an operation that is no part of a run, or a copy of it, after what is there, with other operands."""
+        if self.copies:
+            regions = tuple([copy_region(region, self.replaced) for region in operation.regions])
+            types = [result.type for result in operation.results]
+            copy = Operation(operation.op, operands, types, regions, operation.location)
+            self.replaced.update(zip(operation.results, copy.results, strict=True))
+            self.operations.append(copy)
+            return
+        operation.operands = operands
+        for inner in operation.regions:
+            self.enter(inner)
+        self.operations.append(operation)
 
     def final(self, values: Sequence[Value]) -> tuple[Value, ...]:
         """What stands for values now."""
@@ -76,8 +96,8 @@ class Rolling:
                 operation.operands = self.final(operation.operands)
                 pending += operation.regions
 
-    def join(self, operation: Operation, parts: Sequence[tuple[_Loop, Part]]) -> None:
-        """Make a concatenation read parts of collected arrays in place of the values in them."""
+    def join(self, operation: Operation, parts: Sequence[tuple[_Loop, Part]]) -> tuple[Value, ...]:
+        """What a concatenation reads: parts of collected arrays in place of the values in them."""
         assert isinstance(operation.op, Concatenate)
         axis = operation.op.axis
         operands: list[Value] = []
@@ -86,7 +106,7 @@ class Rolling:
             operands += operation.operands[place : part.place]
             operands.append(_joined(self.b, loop.arrays, part, axis))
             place = part.place + part.count
-        operation.operands = (*operands, *operation.operands[place:])
+        return *operands, *operation.operands[place:]
 
     def table(self, array: Array) -> Value:
         """A captured array with these elements."""
