@@ -60,6 +60,7 @@ class ModuleText:
         self.globals: dict[str, str] = {}
         self.functions: dict[str, FunctionText] = {}
         self.libraries: dict[str, str] = {}
+        self.plain: dict[str, str] = {}
         self.addresses: dict[str, int] = {}
         """Where externals stand that only this module calls."""
 
@@ -73,27 +74,40 @@ class ModuleText:
 
     def function(
         self, name: str, result: str, parameters: tuple[str, ...], linkage: str = "internal ", attributes: str = "",
-        *, library: bool = False,
+        *, library: bool = False, plain: bool = False,
     ) -> FunctionText:  # fmt: skip
         """Start a function; `parameters` are ``type %name`` texts, `attributes` come on top of ``nounwind``.
 
-        A `library` function is the same in every module that has it, so that `apart` need not compile it again.
+        A `library` function is the same in every module that has it, so that `apart` need not compile it again. A
+        `plain` one wins nothing by LLVM's optimizations: `apart` puts it into a module that is compiled without any.
+        Its values are numbered in the order in which `let` gives them, which LLVM reads faster than names.
         """
-        function = FunctionText(self, f"define {linkage}{result} @{name}({', '.join(parameters)}){attributes}")
+        linkage = "" if plain else linkage
+        header = f"define {linkage}{result} @{name}({', '.join(parameters)}){attributes}"
+        function = FunctionText(self, header, numbered=plain)
         self.functions[name] = function
+        if plain:
+            types = ", ".join(parameter.rsplit(" %", 1)[0] for parameter in parameters)
+            self.plain[name] = f"declare {result} @{name}({types}) nounwind"
         if library:
             types = ", ".join(parameter.rsplit(" %", 1)[0] for parameter in parameters)
             cold = " cold" if "cold" in attributes else ""
             self.libraries[name] = f"declare {result} @{name}({types}){cold} nounwind"
         return function
 
-    def apart(self) -> tuple[str, dict[str, str]]:
-        """The module's text without its library functions, and for each that is called from there a text of its own."""
-        own = [text for name, text in self._texts() if name not in self.libraries]
-        called = dict.fromkeys(name for text in own for name in _NAME.findall(text) if name in self.libraries)
-        declared = [self.libraries[name] for name in called]
-        main = "\n".join([*self.globals.values(), *self.declarations.values(), *declared, *own]) + "\n"
-        return main, {name: self._closed(name) for name in called}
+    def apart(self) -> tuple[str, str, dict[str, str]]:
+        """The module's text without its library functions and plain functions, that of the plain functions (empty if
+        there are none), and for each library function that is called from these a text of its own."""
+        own: list[str] = []
+        plain: list[str] = []
+        for name, text in self._texts():
+            if name not in self.libraries:
+                (plain if name in self.plain else own).append(text)
+        called = dict.fromkeys(name for text in (*own, *plain) for name in _NAME.findall(text) if name in self.libraries)
+        outside = [*self.globals.values(), *self.declarations.values(), *(self.libraries[name] for name in called)]
+        main = "\n".join([*outside, *self.plain.values(), *own]) + "\n"
+        rest = "\n".join([*outside, *plain]) + "\n" if plain else ""
+        return main, rest, {name: self._closed(name) for name in called}
 
     def _texts(self) -> list[tuple[str, str]]:
         return [(name, str(function)) for name, function in self.functions.items()]
@@ -119,18 +133,20 @@ class ModuleText:
 class FunctionText:
     """One function under construction; `let` names a result, `label` opens a block.
 
+    The results of a `numbered` one have numbers, as LLVM gives them to what has no name: `let` alone makes them, in order.
     `ahead` and `alloca` put what they emit at the function's beginning, where everything can see it.
     """
 
-    def __init__(self, module: ModuleText, header: str) -> None:
+    def __init__(self, module: ModuleText, header: str, *, numbered: bool = False) -> None:
         self.module = module
         self.header = header
+        self.prefix = "%" if numbered else "%v"
         self.beginning: list[str] = []
         self.lines: list[str] = []
         self.block = "entry"
         self.exit = ""
         self.exits: list[tuple[str, str]] = []
-        self._count = 0
+        self._count = -1 if numbered else 0
         self._blocks = 0
         self._source = UNKNOWN
 
@@ -142,6 +158,7 @@ class FunctionText:
 
     def fresh(self) -> str:
         """A new value name."""
+        assert self.prefix == "%v", "values of a numbered function are defined in order"
         self._count += 1
         return f"%v{self._count}"
 
@@ -156,7 +173,7 @@ class FunctionText:
     def let(self, expression: str) -> str:
         """Emit ``%v = expression`` and give the name."""
         self._count += 1
-        name = f"%v{self._count}"
+        name = f"{self.prefix}{self._count}"
         self.lines.append(f"  {name} = {expression}")
         return name
 
