@@ -154,7 +154,7 @@ def link_module(
     """
     main, plain, libraries = module.apart()
     held = {name: library_code(text, name) for name, text in libraries.items()}
-    objects = [compile_object(main, simplified=simplified)]
+    objects = [compile_object(main, simplified=simplified)] if main else []
     if plain:
         objects.append(compile_object(plain, plain=True))
     known = {**symbols, **{name: code.address(name) for name, code in held.items()}}

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 import struct
+from functools import cache
 
 from pullback.dtypes import DType
 from pullback.location import UNKNOWN, Location
@@ -10,6 +11,7 @@ from pullback.location import UNKNOWN, Location
 _NAME = re.compile(r"@([\w.]+)")
 
 
+@cache
 def element_type(dtype: DType, lanes: int) -> str:
     """The type of a value in registers: ``double``, ``<8 x double>``, ``<8 x i1>`` for bool."""
     if dtype.is_bool:
@@ -21,6 +23,7 @@ def element_type(dtype: DType, lanes: int) -> str:
     return name if lanes == 1 else f"<{lanes} x {name}>"
 
 
+@cache
 def memory_type(dtype: DType, lanes: int) -> str:
     """The type of a value in memory: as in registers, but a bool is a byte."""
     if dtype.is_bool:
@@ -61,6 +64,8 @@ class ModuleText:
         self.functions: dict[str, FunctionText] = {}
         self.libraries: dict[str, str] = {}
         self.plain: dict[str, str] = {}
+        self.is_straight = False
+        """Whether each instruction outside library functions runs once a call, so that all of them are plain."""
         self.addresses: dict[str, int] = {}
         """Where externals stand that only this module calls."""
 
@@ -96,16 +101,16 @@ class ModuleText:
         return function
 
     def apart(self) -> tuple[str, str, dict[str, str]]:
-        """The module's text without its library functions and plain functions, that of the plain functions (empty if
-        there are none), and for each library function that is called from these a text of its own."""
+        """The module's text without its library functions and plain functions, that of the plain functions (either is
+        empty if there are none), and for each library function that is called from these a text of its own."""
         own: list[str] = []
         plain: list[str] = []
         for name, text in self._texts():
             if name not in self.libraries:
-                (plain if name in self.plain else own).append(text)
+                (plain if self.is_straight or name in self.plain else own).append(text)
         called = dict.fromkeys(name for text in (*own, *plain) for name in _NAME.findall(text) if name in self.libraries)
         outside = [*self.globals.values(), *self.declarations.values(), *(self.libraries[name] for name in called)]
-        main = "\n".join([*outside, *self.plain.values(), *own]) + "\n"
+        main = "\n".join([*outside, *self.plain.values(), *own]) + "\n" if own else ""
         rest = "\n".join([*outside, *plain]) + "\n" if plain else ""
         return main, rest, {name: self._closed(name) for name in called}
 

@@ -33,9 +33,14 @@ class Lowerings:
 
     def find(self, operation: Operation) -> Lowered:
         """What an operation (of an elementwise op) becomes."""
-        op = operation.op
+        op, operands = operation.op, operation.operands
         # Ops without attributes are equal if their classes are; comparing these is cheaper.
-        key = (op if op.__dict__ else type(op), *[operand.type.dtype for operand in operation.operands])
+        kind = op if op.__dict__ else type(op)
+        key: tuple[object, ...]
+        if len(operands) == 2:
+            key = (kind, operands[0].type.dtype, operands[1].type.dtype)
+        else:
+            key = (kind, *[operand.type.dtype for operand in operands])
         found = self._known.get(key)
         if found is None:
             assert isinstance(op, Elementwise)

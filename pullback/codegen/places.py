@@ -30,8 +30,7 @@ class Copy(Elementwise):
 
 def is_scalar(kind: ArrayType) -> bool:
     """Whether a value of this type is held in registers: one element of any rank, or a tape."""
-    dims = kind.dims  # none, for a tape
-    return not dims or all(dim == 1 for dim in dims)
+    return not kind.dims or all(dim == 1 for dim in kind.dims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class Load:
     map: IndexMap
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Compute:
     """An operation in registers; `operands` are its operands, an array among them ready in memory."""
 
