@@ -9,10 +9,13 @@ from pullback.ir.core import Builder, Function, Operation, Region, Value, walk
 def copy_operation(operation: Operation, replaced: dict[Value, Value]) -> Operation:
     """A copy with operands looked up in `replaced`, which also learns the copy's results."""
     operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
-    regions = tuple([copy_region(region, replaced) for region in operation.regions])
-    copy = Operation(operation.op, operands, [value.type for value in operation.results], regions, operation.location)
-    for old, new in zip(operation.results, copy.results, strict=True):
-        replaced[old] = new
+    regions = tuple([copy_region(region, replaced) for region in operation.regions]) if operation.regions else ()
+    results = operation.results
+    copy = Operation(operation.op, operands, [value.type for value in results], regions, operation.location)
+    if len(results) == 1:
+        replaced[results[0]] = copy.results[0]
+    else:
+        replaced.update(zip(results, copy.results, strict=True))
     return copy
 
 

@@ -51,7 +51,10 @@ class Operation:
         self.operands = operands
         self.regions = regions
         self.location = location
-        self.results = tuple([Value(type, self, index) for index, type in enumerate(types)])
+        if len(types) == 1:
+            self.results: tuple[Value, ...] = (Value(types[0], self),)
+        else:
+            self.results = tuple([Value(type, self, index) for index, type in enumerate(types)])
 
     @property
     def result(self) -> Value:
@@ -132,6 +135,10 @@ class Builder:
     def capture(self, array: Array) -> Value:
         """The value that stands for an outside array."""
         raise NotImplementedError
+
+    def wants(self, value: Value) -> bool:
+        """Whether a cotangent of `value` is of any use: if not, a rule may leave it out."""
+        return True
 
     def scale(self, factor: Value, partial: Value) -> Value:
         """``factor * partial``, in derivatives: builders there know which factors are zero on purpose."""

@@ -49,7 +49,7 @@ def rewrite(
         if not _sweep_region(function.body, rules, sources or {}, {}, fuel, number):
             return changed
         changed = True
-        if not any([operation.regions for operation in function.body.operations]):
+        if not any(operation.regions for operation in function.body.operations):
             break
     return changed
 
@@ -61,6 +61,7 @@ def _sweep_region(
     changed = False
     kept: list[Operation] = []
     known: dict[object, tuple[Value, ...]] = {}
+    rewriter = Rewriter()
     # A stack of what is still to be visited: emitted operations come before the rest.
     for original in region.operations:
         if not replaced and number is None and not original.regions and type(original.op) not in rules:
@@ -78,7 +79,7 @@ def _sweep_region(
             kind = type(operation.op)
             offered = rules.get(kind)
             if offered is not None and (kind not in sources or _comes_from(operation, sources[kind])):
-                found = _offer(operation, offered, fuel)
+                found = _offer(operation, offered, rewriter, fuel)
                 if found is not None:
                     changed = True
                     values, emitted = found
@@ -99,20 +100,21 @@ def _sweep_region(
 
 
 def _offer(
-    operation: Operation, rules: Sequence[Rule], fuel: list[int]
+    operation: Operation, rules: Sequence[Rule], rewriter: Rewriter, fuel: list[int]
 ) -> tuple[Sequence[Value], list[Operation]] | None:
     """What the first rule that matches gives for an operation's results, and what it emitted for that."""
-    rewriter = Rewriter()
     rewriter.location = operation.location
     for rule in rules:
         result = rule(operation, rewriter)
+        emitted = rewriter.emitted
+        if emitted:
+            rewriter.emitted = []
         if result is None:
-            rewriter.emitted.clear()
             continue
-        fuel[0] -= 1 + len(rewriter.emitted)
+        fuel[0] -= 1 + len(emitted)
         if fuel[0] < 0:
             raise VerifyError(f"rewriting does not end: the last rule was {getattr(rule, '__name__', rule)}")
-        return (result,) if isinstance(result, Value) else result, rewriter.emitted
+        return (result,) if isinstance(result, Value) else result, emitted
     return None
 
 

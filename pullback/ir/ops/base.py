@@ -170,7 +170,10 @@ class Elementwise(Op):
         if cotangent is None or not results[0].type.dtype.is_float:
             return (None,) * len(operands)
         partials = self.partials(tuple([Term(b, operand) for operand in operands]), Term(b, results[0]))
-        return tuple([self._scaled(b, cotangent, partial) for partial in partials])
+        return tuple([
+            self._scaled(b, cotangent, partial) if b.wants(operand) else None
+            for operand, partial in zip(operands, partials, strict=True)
+        ])
 
     def jvp(
         self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]

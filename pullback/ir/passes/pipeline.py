@@ -8,7 +8,8 @@ from functools import cache
 from pullback.config import log, settings
 from pullback.ir.core import Function, Operation
 from pullback.ir.ops.arithmetic import Add, Mul, Neg, Sub
-from pullback.ir.ops.creation import Full
+from pullback.ir.ops.base import Elementwise
+from pullback.ir.ops.creation import Creation, Full
 from pullback.ir.passes import algebra, canonicalize, fold, windows
 from pullback.ir.passes.control import control
 from pullback.ir.passes.cse import cse, key_of
@@ -36,9 +37,14 @@ def _number(operation: Operation) -> object:
 def trim(function: Function) -> bool:
     """The rules of `local` that take factors 1 and -1, terms 0 and signs out of sums and products, in one walk.
 
-    What they leave has the same derivative, in fewer operations.
+    What they leave has the same derivative, in fewer operations; so has arithmetic that is done once.
     """
-    return rewrite(function, _trim_rules(), _local_sources())
+    return rewrite(function, _trim_rules(), _local_sources(), _number_plain)
+
+
+def _number_plain(operation: Operation) -> object:
+    """As `_number` for arithmetic and constants; everything else is by itself."""
+    return _number(operation) if isinstance(operation.op, (Elementwise, Creation)) else operation
 
 
 @cache
@@ -110,4 +116,4 @@ def prepare(function: Function) -> None:
 
 
 def _has_regions(function: Function) -> bool:
-    return any([operation.regions for operation in function.body.operations])
+    return any(operation.regions for operation in function.body.operations)
