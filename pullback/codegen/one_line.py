@@ -17,7 +17,7 @@ _PLACES = ("\x01", "\x02", "\x03")
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """What an op becomes: so many `lines`, and if it is one, that with ``{0}``, ``{1}`` … for the operands, else ""."""
+    """What an op becomes: so many `lines`, and if it is one, that with ``%s`` for each operand in order, else ""."""
 
     template: str
     lines: int
@@ -58,7 +58,9 @@ class Lowerings:
         name, _, text = f.lines[0].partition(" = ")
         if result.text != name.strip():
             return Lowered("", 1)
-        text = text.replace("{", "{{").replace("}", "}}")
-        for number, place in enumerate(_PLACES):
-            text = text.replace(place, f"{{{number}}}")
+        if [letter for letter in text if letter in _PLACES] != list(_PLACES[: len(operands)]):
+            return Lowered("", 1)
+        text = text.replace("%", "%%")
+        for place in _PLACES:
+            text = text.replace(place, "%s")
         return Lowered(text, 1)

@@ -6,13 +6,14 @@ use where far more values are alive than there are registers. What one part comp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from pullback.codegen.body import Body
 from pullback.codegen.emit_nest import load, store
 from pullback.codegen.llvm_scalar import LlvmScalarBuilder
 from pullback.codegen.llvm_text import FunctionText, memory_type
-from pullback.codegen.one_line import Lowerings
+from pullback.codegen.one_line import Lowered, Lowerings
 from pullback.codegen.places import Compute, Load, RegionPlan, ScalarRun, Structured
 from pullback.ir.core import Value
 from pullback.ir.ops.base import Elementwise
@@ -20,7 +21,7 @@ from pullback.ir.ops.scalar import Scalar
 
 PART = 150
 """Items of a part that LLVM optimizes."""
-PLAIN_PARTS = 4
+PLAIN_PARTS = 6
 """How many times longer others are: their values stay on the stack, in no order that would need thought."""
 _SLOT_BYTES = 8
 _PLAIN_LINES = 1.5
@@ -29,29 +30,40 @@ _PLAIN_LINES = 1.5
 Item = Compute | Load
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Items that follow each other, what each becomes (None: a load, or not known), and whether they are arithmetic of
+    about one instruction each."""
+
+    items: list[Item]
+    lowered: list[Lowered | None]
+    plain: bool
+
+
 def long_run(body: Body, plan: RegionPlan, run: ScalarRun) -> None:
     """Emit a run in pieces."""
     _LongRun(body, plan, run).emit()
 
 
-def cut(run: ScalarRun, lowerings: Lowerings) -> list[tuple[list[Item], bool]]:
-    """A run's items in order, in pieces, and which of these are plain arithmetic.
+def cut(run: ScalarRun, lowerings: Lowerings) -> list[Piece]:
+    """A run's items in order, in pieces.
 
     Only what may be a part's code stands in pieces of `PART` items, or of some times more if it is plain arithmetic.
     """
-    pieces: list[tuple[list[Item], bool]] = []
+    pieces: list[Piece] = []
     for closed, items in groupby(run.items, _is_closed):
         found = list(items)
         if not closed:
-            pieces.append((found, False))
+            pieces.append(Piece(found, [None] * len(found), False))
             continue
+        lowered = [lowerings.find(item.operation) if isinstance(item, Compute) else None for item in found]
         size = -(-len(found) // -(-len(found) // PART))
-        parts = [found[start : start + size] for start in range(0, len(found), size)]
-        for plain, similar in groupby(parts, lambda part: _is_plain(part, lowerings)):
+        starts = range(0, len(found), size)
+        for plain, similar in groupby(starts, lambda start: _is_plain(lowered[start : start + size])):  # noqa: B023
             joined = list(similar)
-            times = PLAIN_PARTS if plain else 1
-            for start in range(0, len(joined), times):
-                pieces.append(([item for part in joined[start : start + times] for item in part], plain))
+            for start in joined[:: PLAIN_PARTS if plain else 1]:
+                stop = min(start + size * (PLAIN_PARTS if plain else 1), joined[-1] + size)
+                pieces.append(Piece(found[start:stop], lowered[start:stop], plain))
     return pieces
 
 
@@ -60,10 +72,9 @@ def _is_closed(item: Item) -> bool:
     return isinstance(item, Load) or isinstance(item.operation.op, Elementwise)
 
 
-def _is_plain(part: Sequence[Item], lowerings: Lowerings) -> bool:
+def _is_plain(lowered: Sequence[Lowered | None]) -> bool:
     """Whether the items of a part are about one instruction each."""
-    lines = sum([lowerings.find(item.operation).lines for item in part if isinstance(item, Compute)])
-    return lines <= _PLAIN_LINES * len(part)
+    return sum([each.lines for each in lowered if each is not None]) <= _PLAIN_LINES * len(lowered)
 
 
 class _LongRun:
@@ -72,8 +83,7 @@ class _LongRun:
     def __init__(self, body: Body, plan: RegionPlan, run: ScalarRun) -> None:
         self.body = body
         self.plan = plan
-        self.lowerings = Lowerings(body.f.module, body.shared)
-        self.pieces = cut(run, self.lowerings)
+        self.pieces = cut(run, Lowerings(body.f.module, body.shared))
         self.slots: dict[Value, int] = {}
         self.count = 0
         self.free: list[int] = []
@@ -84,8 +94,8 @@ class _LongRun:
         last: dict[Value, int] = {}
         aliases = self.plan.aliases
         own = set()
-        for number, (piece, _) in enumerate(self.pieces):
-            for item in piece:
+        for number, piece in enumerate(self.pieces):
+            for item in piece.items:
                 if isinstance(item, Compute):
                     own.add(item.operation)
                     for operand in item.operands:
@@ -104,13 +114,13 @@ class _LongRun:
     def emit(self) -> None:
         """Emit the run; what is read after it is in registers then."""
         body = self.body
-        for number, (piece, plain) in enumerate(self.pieces):
-            if len(piece) > 1 and _is_closed(piece[0]):
-                self.part(number, piece, plain)
+        for number, piece in enumerate(self.pieces):
+            if len(piece.items) > 1 and _is_closed(piece.items[0]):
+                self.part(number, piece)
             else:
-                for item in piece:
+                for item in piece.items:
                     self.fetch(item.operands if isinstance(item, Compute) else ())
-                body.scalar_items(self.plan, piece)
+                body.scalar_items(self.plan, piece.items)
             for value in [value for value in self.slots if self.last[value] <= number]:
                 self.free.append(self.slots.pop(value))
         self.fetch(list(self.slots))
@@ -122,41 +132,45 @@ class _LongRun:
             if value in self.slots and value not in scalars:
                 scalars[value] = load(f, self.place(f, self.body.spill, value), value.type.dtype, 1)
 
-    def part(self, number: int, piece: list[Item], plain: bool) -> None:
+    def part(self, number: int, piece: Piece) -> None:
         """Define piece `number` as a function, and call it."""
         body, plan = self.body, self.plan
         pointers = {text: f"%p{place}" for place, text in enumerate(dict.fromkeys(
-            body.pointer(item.base) for item in piece if isinstance(item, Load)
+            body.pointer(item.base) for item in piece.items if isinstance(item, Load)
         ))}  # fmt: skip
         name = f"part{len(body.kernels)}"
         parameters = ("ptr noalias %slots", *(f"ptr {parameter}" for parameter in pointers.values()))
-        attributes = " noinline optnone" if plain else " noinline"
-        f = body.f.module.function(name, "void", parameters, attributes=attributes, plain=plain)
+        attributes = " noinline optnone" if piece.plain else " noinline"
+        module = body.f.module
+        f = module.function(name, "void", parameters, attributes=attributes, plain=piece.plain)
         s = LlvmScalarBuilder(f, 1, body.shared)
-        aliases, find, last = plan.aliases, self.lowerings.find, self.last
+        aliases, last = plan.aliases, self.last
         local: dict[Value, str] = {}
-        for item in piece:
+        for item, lowered in zip(piece.items, piece.lowered, strict=True):
             if isinstance(item, Load):
                 value, dtype = item.value, item.value.type.dtype
                 pointer = f.moved(pointers[body.pointer(item.base)], memory_type(dtype, 1), str(item.map.offset))
                 text = load(f, pointer, dtype, 1).text
             else:
                 operation = item.operation
-                f.source(operation.location)
+                if module.annotated:
+                    f.source(operation.location)
                 value = operation.results[0]
                 operands = []
                 for operand in item.operands:
                     known = aliases.get(operand, operand)
                     operands.append(local.get(known) or self.read(f, local, known))
-                template = find(operation).template
-                text = f.let(template.format(*operands)) if template else self.lower(s, item, operands)
+                if lowered is not None and lowered.template:
+                    text = f.let(lowered.template % tuple(operands))
+                else:
+                    text = self.lower(s, item, operands)
             local[value] = text
             if last.get(value, number) > number:
                 self.save(f, "%slots", value, text)
         f.emit("ret void")
         passed = (("ptr", body.spill), *(("ptr", text) for text in pointers))
         body.f.call(name, "void", passed, declare=False)
-        body.note_scalars(plan, piece, name)
+        body.note_scalars(plan, piece.items, name)
 
     def lower(self, s: LlvmScalarBuilder, item: Compute, operands: Sequence[str]) -> str:
         """An operation that is more than one instruction, or none."""
@@ -186,4 +200,5 @@ class _LongRun:
         store(f, self.place(f, base, value), Scalar(text, value.type.dtype), 1)
 
     def place(self, f: FunctionText, base: str, value: Value) -> str:
-        return f.moved(base, "i8", str(_SLOT_BYTES * self.slots[value]))
+        offset = _SLOT_BYTES * self.slots[value]
+        return f.let(f"getelementptr i8, ptr {base}, i64 {offset}") if offset else base
