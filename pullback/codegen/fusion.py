@@ -253,9 +253,9 @@ class _Planner:
                     depth = place.depth
             elif type(place) is not Constant:
                 depth = max(depth, self.ready(operand))
-        self.compute(operation, tuple(operands), depth)
+        self.compute(operation, operands, depth)
 
-    def compute(self, operation: Operation, operands: tuple[Value, ...], depth: int) -> None:
+    def compute(self, operation: Operation, operands: Sequence[Value], depth: int) -> None:
         """Put an operation into the run of a depth, its result in registers."""
         register = self.registers.get(depth)
         if register is None:
@@ -290,7 +290,7 @@ class _Planner:
         if isinstance(operation.op, DynamicSlice | Gather):
             depth = max(depth, self.checked)
             self.latest = max(self.latest, depth)
-        self.compute(operation, tuple(operands), depth)
+        self.compute(operation, operands, depth)
 
     def alias(self, value: Value, other: Value) -> None:
         """Have `value` stand for `other`, which has the same elements."""

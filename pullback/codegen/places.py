@@ -1,7 +1,7 @@
 """Where values live and in what steps a region runs: the vocabulary of planning, shared by fusion, storage, emission."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
@@ -95,7 +95,7 @@ class Compute:
     """An operation in registers; `operands` are its operands, an array among them ready in memory."""
 
     operation: Operation
-    operands: tuple[Value, ...]
+    operands: Sequence[Value]
 
 
 @dataclass(eq=False)

@@ -29,7 +29,11 @@ class Cotangents:
 
     def any_of(self, values: Sequence[Value]) -> bool:
         """Whether there is any contribution to one of some values."""
-        return not all(known.keys().isdisjoint(values) for known in (self.whole, self.others, self.bases))
+        return not (
+            self.whole.keys().isdisjoint(values)
+            and self.others.keys().isdisjoint(values)
+            and self.bases.keys().isdisjoint(values)
+        )
 
     def add(self, value: Value, part: Value) -> None:
         """One more contribution."""
