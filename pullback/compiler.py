@@ -106,7 +106,8 @@ def emit(optimized: Function, call: CallSpec | None = None, *, annotated: bool =
             for kind, scalar in zip(optimized.result_types, call.scalars, strict=True)
         )
         release = program.cost > settings().release_gil_above
-        emit_entry(program.module, EntrySpec(call.arguments, results, call.tree, program.arena_bytes, release), BODY)
+        spec = EntrySpec(call.arguments, results, call.tree, program.arena_bytes, release)
+        emit_entry(program.module, spec, BODY, program.cost)
     return program
 
 

@@ -503,6 +503,15 @@ class State(NamedTuple):
     velocity: Any
 
 
+def test_scalar_types_are_casts() -> None:
+    def f(x: float, n: int) -> Any:
+        return np.float32(x) * 2, np.float64(n), np.int64(x), np.bool_(n), np.float64([x, n]) * x, np.float64(2) * np.float64()
+
+    for x in (2.7, -0.3):
+        for mine, plain in zip(run(f, x, 3), f(x, 3), strict=True):
+            assert mine.dtype == plain.dtype and np.array_equal(mine, plain)
+
+
 def test_named_tuples_as_state() -> None:
     def f(x: Any, n: int) -> Any:
         state = State(x, 0.0 * x)

@@ -60,7 +60,7 @@ def compile_body(spec: EntrySpec, sources: tuple[int, ...] = (), lines: tuple[st
     for line in lines:
         function.emit(line)
     function.emit(f"ret i64 {status}")
-    emit_entry(module, spec, "body")
+    emit_entry(module, spec, "body", cost=0)
     return jit.link(str(module), abi.symbols(), [ENTRY, "body"], verify=True)
 
 

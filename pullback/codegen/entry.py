@@ -8,25 +8,28 @@ from pullback.runtime.abi import ArgumentKind, ArgumentSpec, EntrySpec, ResultSp
 
 ENTRY = "entry"
 _COLD = " noinline optnone"  # LLVM's attributes for code whose compile time counts for more than its speed
-# An entry grows with its arguments and results by some 0.8 ms of optimised code generation each, against 0.15 ms when
-# not optimised; that costs a call 10 ns to 20 ns, which such a long one does not feel.
-_QUICKLY_COMPILED_ABOVE = 8
+# An entry takes 4 ms of optimised code generation, and some 0.8 ms more for each argument and result; not optimised it is
+# a fifth. That costs a call 10 ns to 20 ns, which one with so many of them, or with a body of so many ns, does not feel.
+_MANY_VALUES = 8
+_LONG_BODY = 2_000
 STACK_ARENA_BYTES = 32 * 1024
 ALIGNMENT = 64
 
 
-def emit_entry(module: ModuleText, spec: EntrySpec, body: str) -> None:
+def emit_entry(module: ModuleText, spec: EntrySpec, body: str, cost: int) -> None:
     """Emit ``ptr @entry(ptr self, ptr args, i64 nargs, ptr keywords)``, which checks, allocates, computes, hands back.
 
-    `body` names a function ``i64 (ptr arguments, ptr results, ptr arena)`` of the same module: two arrays of data
-    pointers and the scratch memory, aligned to 64 bytes; results are C-ordered, aligned to 16 bytes, uninitialised.
-    It returns 0, or a status for the `fail` object. Arguments that do not fit `spec` exactly go to the `miss` object,
-    keywords and all. Both stand in `self`, the tuple that `runtime.handle.NativeFunction` makes.
+    `body` names a function ``i64 (ptr arguments, ptr results, ptr arena)`` of the same module, estimated to run for
+    `cost` ns: two arrays of data pointers and the scratch memory, aligned to 64 bytes; results are C-ordered, aligned to
+    16 bytes, uninitialised. It returns 0, or a status for the `fail` object. Arguments that do not fit `spec` exactly go
+    to the `miss` object, keywords and all. Both stand in `self`, the tuple that `runtime.handle.NativeFunction` makes.
     """
     function = module.function(
         ENTRY, "ptr", ("ptr %self", "ptr %args", "i64 %nargs", "ptr %keywords"), linkage=""
     )
     _Entry(function, spec, body).emit()
+    if cost > _LONG_BODY or len(spec.arguments) + len(spec.results) > _MANY_VALUES:
+        function.header += _COLD
 
 
 class _Entry:
@@ -91,8 +94,6 @@ class _Entry:
         self._miss()
         if self.slot_count:
             self._emit_release()
-        if len(spec.arguments) + len(spec.results) > _QUICKLY_COMPILED_ABOVE:
-            function.header += _COLD
 
     def _kinds(self) -> set[ArgumentKind]:
         return {argument.kind for argument in self.spec.arguments}

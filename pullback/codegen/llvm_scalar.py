@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 
 from pullback import dtypes
 from pullback.codegen import target, vecmath
-from pullback.codegen.llvm_text import FunctionText, element_type, literal, memory_type
+from pullback.codegen.llvm_text import FunctionText, ModuleText, element_type, literal, memory_type
 from pullback.codegen.rare_lanes import COLD, define_lanes, struct_type
 from pullback.dtypes import DType
 from pullback.ir.ops.scalar import Compare, Elementary, Rare, Scalar, Table
@@ -206,10 +207,7 @@ class LlvmScalarBuilder:
         dtype, module = operands[0].dtype, self.function.module
         kind, name = self.type(dtype), f"{function.value}_{dtype}.x{self.lanes}"
         if name not in module.functions:
-            parameters = tuple(Scalar(f"%x{number}", dtype) for number in range(len(operands)))
-            f = module.function(name, kind, tuple(f"{kind} {each.text}" for each in parameters), library=True)
-            result = vecmath.emit_elementary(LlvmScalarBuilder(f, self.lanes), function, *parameters)
-            f.emit(f"ret {kind} {result.text}")
+            module.include(name, _library(function, name, dtype, len(operands), self.lanes))
         passed = tuple((kind, each.text) for each in operands)
         return Scalar(self.function.call(name, kind, passed, declare=False), dtype)
 
@@ -272,3 +270,15 @@ class LlvmScalarBuilder:
         for number, each in enumerate(rare(LlvmScalarBuilder(f, 1), *parameters)):
             text = f.let(f"insertvalue {kind} {text}, {element_type(each.dtype, 1)} {each.text}, {number}")
         f.emit(f"ret {kind} {text}")
+
+
+@cache
+def _library(function: Elementary, name: str, dtype: DType, operands: int, lanes: int) -> ModuleText:
+    """A module of nothing but an elementary function, for many to include."""
+    module = ModuleText()
+    kind = element_type(dtype, lanes)
+    parameters = tuple(Scalar(f"%x{number}", dtype) for number in range(operands))
+    f = module.function(name, kind, tuple(f"{kind} {each.text}" for each in parameters), library=True)
+    result = vecmath.emit_elementary(LlvmScalarBuilder(f, lanes), function, *parameters)
+    f.emit(f"ret {kind} {result.text}")
+    return module

@@ -63,9 +63,13 @@ class ModuleText:
         self.globals: dict[str, str] = {}
         self.functions: dict[str, FunctionText] = {}
         self.libraries: dict[str, str] = {}
+        """Declarations of the functions that are the same in every module."""
         self.plain: dict[str, str] = {}
+        """Declarations of the functions that LLVM's optimizations win nothing for."""
         self.is_straight = False
         """Whether each instruction outside library functions runs once a call, so that all of them are plain."""
+        self.closed: dict[str, str] = {}
+        """Texts of those that came with `include`, as `apart` gives them."""
         self.addresses: dict[str, int] = {}
         """Where externals stand that only this module calls."""
 
@@ -100,19 +104,38 @@ class ModuleText:
             self.libraries[name] = f"declare {result} @{name}({types}){cold} nounwind"
         return function
 
+    def include(self, name: str, library: ModuleText) -> None:
+        """Take over all that a module has which was made for its library function `name`. It stays as it is."""
+        if name not in library.closed:
+            library.closed[name] = library._closed(name)
+        self.closed[name] = library.closed[name]
+        self.declarations.update(library.declarations)
+        self.globals.update(library.globals)
+        self.functions.update(library.functions)
+        self.libraries.update(library.libraries)
+
     def apart(self) -> tuple[str, str, dict[str, str]]:
         """The module's text without its library functions and plain functions, that of the plain functions (either is
         empty if there are none), and for each library function that is called from these a text of its own."""
-        own: list[str] = []
-        plain: list[str] = []
-        for name, text in self._texts():
-            if name not in self.libraries:
-                (plain if self.is_straight or name in self.plain else own).append(text)
-        called = dict.fromkeys(name for text in (*own, *plain) for name in _NAME.findall(text) if name in self.libraries)
-        outside = [*self.globals.values(), *self.declarations.values(), *(self.libraries[name] for name in called)]
-        main = "\n".join([*outside, *self.plain.values(), *own]) + "\n" if own else ""
-        rest = "\n".join([*outside, *plain]) + "\n" if plain else ""
-        return main, rest, {name: self._closed(name) for name in called}
+        texts = [(name, text) for name, text in self._texts() if name not in self.libraries]
+        own = [text for name, text in texts if not self._is_plain(name)]
+        plain = [text for name, text in texts if self._is_plain(name)]
+        main, called = self._alone(own, [*self.plain.values()] if own else [])
+        rest, more = self._alone(plain, [])
+        return main, rest, {name: self.closed.get(name) or self._closed(name) for name in (*called, *more)}
+
+    def _is_plain(self, name: str) -> bool:
+        return self.is_straight or name in self.plain
+
+    def _alone(self, texts: list[str], declared: list[str]) -> tuple[str, list[str]]:
+        """Functions as a module of their own, with what they read besides, and the library functions that they call."""
+        if not texts:
+            return "", []
+        named = dict.fromkeys(name for text in texts for name in _NAME.findall(text))
+        called = [name for name in named if name in self.libraries]
+        read = [text for name, text in self.globals.items() if name in named]
+        outside = [*read, *self.declarations.values(), *(self.libraries[name] for name in called), *declared]
+        return "\n".join([*outside, *texts]) + "\n", called
 
     def _texts(self) -> list[tuple[str, str]]:
         return [(name, str(function)) for name, function in self.functions.items()]

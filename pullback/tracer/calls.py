@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.dtypes import ALL
 from pullback.tracer import control, creation, exceptions, for_statement, objects
 from pullback.tracer.builtin_functions import BUILTINS
 from pullback.tracer.effects import change, is_mutator, is_random, once
@@ -69,6 +70,7 @@ REPLACED: dict[Any, Any] = {
     np.zeros: creation.filled(np.zeros, 0), np.ones: creation.filled(np.ones, 1),
     np.empty: creation.filled(np.empty, 0), np.full: creation.full, np.array: creation.array,
     np.asarray: creation.as_array, np.ascontiguousarray: creation.as_array,
+    **{each.numpy.type: creation.scalar_type(each.numpy.type) for each in ALL},
 }  # fmt: skip
 """What rewritten code calls instead of a function."""
 

@@ -103,6 +103,18 @@ def as_array(a: Any, dtype: Any = None, **named: Any) -> Any:
     return b.wrap(_converted(b, a, dtype))
 
 
+def scalar_type(kind: type[np.generic]) -> Callable[..., Any]:
+    """np.float64 and its like, called: a cast."""
+
+    def make(*args: Any, **named: Any) -> Any:
+        if not args or not has_traced(args[0]):
+            return kind(*args, **named)
+        b = active()
+        return b.wrap(_converted(b, args[0], kind))
+
+    return make
+
+
 def _converted(b: Recorder, object: Any, dtype: Any) -> Value:
     if isinstance(object, list | tuple):
         object = [b.wrap(_converted(b, each, None)) if has_traced(each) else each for each in object]
