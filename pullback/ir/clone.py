@@ -44,7 +44,8 @@ def move_in(b: Builder, function: Function, operands: Sequence[Value]) -> list[V
     """Insert the operations themselves of a function that is not needed any more; `operands` stand for its arguments."""
     replaced = dict(zip(function.body.arguments, operands, strict=True))
     for operation in walk(function.body):
-        operation.operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
+        if not replaced.keys().isdisjoint(operation.operands):
+            operation.operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
         for region in operation.regions:
             region.yields = tuple([replaced.get(value, value) for value in region.yields])
     for operation in function.body.operations:
