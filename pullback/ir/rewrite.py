@@ -87,7 +87,7 @@ def _sweep_region(
                         replaced[old] = new
                     pending.extend(reversed(emitted))
                     continue
-            if number is not None:
+            if number is not None and not operation.regions:
                 first = known.setdefault(number(operation), operation.results)
                 if first is not operation.results:
                     changed = True
