@@ -120,7 +120,7 @@ def test_plain_arithmetic_is_compiled_without_optimizations(monkeypatch: pytest.
 
 
 def test_what_runs_more_than_once_is_optimized(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A long run beside a loop: only its parts are compiled without optimizations."""
+    """A long run beside a loop or a way out: only its parts are compiled without optimizations."""
     levels = []
     compiled = jit.compile_object
 
@@ -131,12 +131,22 @@ def test_what_runs_more_than_once_is_optimized(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(jit, "compile_object", noted)
     rows = np.linspace(0.0, 1.0, 300).reshape(100, 3)
 
-    def both(x: Any) -> Any:
+    def beside(x: Any) -> Any:
         return plain(x, 4000) + np.sum(np.cos(rows @ x))
 
-    value = pb.compile_grad(both)(X)
-    assert levels[-2:] == [False, True]
-    np.testing.assert_allclose(value, both(X), rtol=1e-12)
+    def after_a_loop(x: Any) -> Any:
+        return plain(x * np.mean(np.cos(rows @ x)), 4000)
+
+    def before_a_check(x: Any) -> Any:
+        found = plain(x, 4000)
+        assert found < 1e300, found
+        return found
+
+    for f in (beside, after_a_loop, before_a_check):
+        levels.clear()
+        value = pb.compile_grad(f)(X)
+        assert levels[-2:] == [False, True]
+        np.testing.assert_allclose(value, f(X), rtol=1e-12)
 
 
 def test_an_index_out_of_bounds_is_told_between_parts(monkeypatch: pytest.MonkeyPatch) -> None:
