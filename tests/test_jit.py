@@ -32,8 +32,8 @@ def test_link_and_call():
 
 
 def test_object_code_links_again():
-    code = jit.link_object(jit.compile_object(ADD_ONE), {}, ["add_one"])
-    again = jit.link_object(code.object_code, {}, ["add_one"])
+    code = jit.link_objects([jit.compile_object(ADD_ONE)], {}, ["add_one"])
+    again = jit.link_objects(code.objects, {}, ["add_one"])
     assert integer_function(again.address("add_one"))(1) == 2
     assert again.address("add_one") != code.address("add_one")
 
@@ -164,7 +164,7 @@ def test_code_that_llvm_simplifies_wrongly_is_compiled_as_it_is() -> None:
           store <6 x double> %all, ptr %out, align 8
           ret void
         }"""
-    code = jit.link_object(jit.compile_object(text, simplified=["body"]), {}, ["body"])
+    code = jit.link_objects([jit.compile_object(text, simplified=["body"])], {}, ["body"])
     given, found = np.arange(6.0), np.zeros(6)
     ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(code.address("body"))(given.ctypes.data, found.ctypes.data)
     np.testing.assert_array_equal(found, given)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.codegen import body, parts
+from pullback.codegen import body, jit, parts
 
 
 def chain(x: Any, count: int = 420) -> Any:
@@ -79,6 +79,74 @@ def test_a_long_run_is_cut() -> None:
     for place in range(3):
         shift = step * (np.arange(3) == place)
         np.testing.assert_allclose(gradient[place], (chain(X + shift) - chain(X - shift)) / (2 * step), rtol=1e-4, atol=1e-7)
+
+
+def plain(x: Any, count: int = 1300) -> Any:
+    """Nothing but sums, differences and products, in no pattern that a loop could follow."""
+    values = [x[0], x[1], x[2]]
+    for number in range(count):
+        first, second = values[(number * 7919) % len(values)], values[(number * 104729 + 3) % len(values)]
+        match number % 11 % 4:
+            case 0:
+                values.append(first * second + 0.25 * values[-1])
+            case 1:
+                values.append(values[-1] - 0.5 * first)
+            case 2:
+                values.append(x[number % 3] * first - second)
+            case _:
+                values.append(-(values[-1] * x[number % 3]))
+    return values[-1] + values[-2] * values[-3]
+
+
+def test_plain_arithmetic_is_compiled_without_optimizations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a program that is one block goes into one object; what comes out has the same bits."""
+    levels = []
+    compiled = jit.compile_object
+
+    def noted(text: str, **options: Any) -> bytes:
+        levels.append(options.get("plain", False))
+        return compiled(text, **options)
+
+    monkeypatch.setattr(jit, "compile_object", noted)
+    made = pb.compile_grad(plain)
+    value, gradient = made.value_and_grad(X)
+    assert levels == [True]
+    monkeypatch.setattr(body, "LONGEST_RUN", 10**9)
+    levels.clear()
+    whole_value, whole_gradient = pb.compile_grad(plain).value_and_grad(X)
+    assert levels == [False]
+    assert value == whole_value == plain(X) == made(X)
+    np.testing.assert_array_equal(gradient, whole_gradient)
+
+
+def test_what_runs_more_than_once_is_optimized(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long run beside a loop or a way out: only its parts are compiled without optimizations."""
+    levels = []
+    compiled = jit.compile_object
+
+    def noted(text: str, **options: Any) -> bytes:
+        levels.append(options.get("plain", False))
+        return compiled(text, **options)
+
+    monkeypatch.setattr(jit, "compile_object", noted)
+    rows = np.linspace(0.0, 1.0, 300).reshape(100, 3)
+
+    def beside(x: Any) -> Any:
+        return plain(x, 4000) + np.sum(np.cos(rows @ x))
+
+    def after_a_loop(x: Any) -> Any:
+        return plain(x * np.mean(np.cos(rows @ x)), 4000)
+
+    def before_a_check(x: Any) -> Any:
+        found = plain(x, 4000)
+        assert found < 1e300, found
+        return found
+
+    for f in (beside, after_a_loop, before_a_check):
+        levels.clear()
+        value = pb.compile_grad(f)(X)
+        assert levels[-2:] == [False, True]
+        np.testing.assert_allclose(value, f(X), rtol=1e-12)
 
 
 def test_an_index_out_of_bounds_is_told_between_parts(monkeypatch: pytest.MonkeyPatch) -> None:

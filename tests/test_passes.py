@@ -14,6 +14,7 @@ from test_golden_ir import same_bits
 from pullback.config import config
 from pullback.dtypes import f64
 from pullback.errors import VerifyError
+from pullback.ir.ad.reverse import adjoint
 from pullback.ir.clone import copy_function, inline
 from pullback.ir.core import Array, Function, Operation, Region, RegionBuilder, Value, walk
 from pullback.ir.interpret import interpret
@@ -27,7 +28,7 @@ from pullback.ir.passes.canonicalize import canonicalize
 from pullback.ir.passes.cse import cse
 from pullback.ir.passes.dce import count, dce
 from pullback.ir.passes.fold import fold
-from pullback.ir.passes.pipeline import PASSES, local, local_rules, simplify
+from pullback.ir.passes.pipeline import STRAIGHT_PASSES, local, local_rules, simplify, straight, trim
 from pullback.ir.print import print_function
 from pullback.ir.rewrite import Rewriter, rewrite
 from pullback.ir.types import ArrayType
@@ -35,7 +36,7 @@ from pullback.ir.verify import verify
 from pullback.location import UNKNOWN, Location
 
 SCALAR = ArrayType(f64, ())
-ALL = [canonicalize, algebra, fold, cse, dce, simplify]
+ALL = [canonicalize, algebra, fold, cse, dce, simplify, straight, trim]
 
 
 def chain(length: int, step: Callable[[RegionBuilder, Value], Value]) -> Function:
@@ -84,11 +85,43 @@ def test_passes_in_any_order(seed: int) -> None:
         same_bits(found, each)
 
 
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_one_walk_leaves_nothing_to_its_parts(seed: int) -> None:
+    """`simplify` does not look again at straight-line code that was walked once, nor after dead code has gone."""
+    function = random_function(seed, 40, regions=False)
+    straight(function)
+    assert not local(function) and not cse(function)
+    dce(function)
+    assert not local(function) and not cse(function)
+
+
+def test_trimmed_code_has_a_small_adjoint() -> None:
+    """Of signs as factors nothing is left, and equal products have one cotangent."""
+    function = parse_function(
+        "func @f(%x: f64[], %y: f64[]) -> (f64[]) {\n"
+        "  %0 = full {value = -1.0, dtype = f64, dims = ()} : f64[]\n  %1 = mul %0, %x : f64[]\n"
+        "  %2 = mul %1, %y : f64[]\n  %3 = full {value = 1.0, dtype = f64, dims = ()} : f64[]\n"
+        "  %4 = mul %y, %3 : f64[]\n  %5 = neg %x : f64[]\n  %6 = mul %5, %4 : f64[]\n"
+        "  %7 = add %2, %6 : f64[]\n  return %7\n}"
+    )
+    derived = adjoint(function, [0, 1], seeded=[0])
+    dce(derived)
+    names = sorted(operation.op.name for operation in derived.body.operations)
+    # -x, its product with y, twice that; the cotangent 1, twice it, by each factor, and the sign.
+    assert names == ["add", "add", "full", "mul", "mul", "mul", "neg", "neg"]
+    with config(opt=0):
+        whole = adjoint(function, [0, 1], seeded=[0])
+    operands = [np.asarray(2.5), np.asarray(-1.5)]
+    for found, wanted in zip(interpret(derived, operands), interpret(whole, operands), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-15)
+
+
 def test_passes_log_and_verify(caplog: pytest.LogCaptureFixture) -> None:
     function = chain(3, lambda b, x: b.value(Neg(), x))
     with config(verify=True, log=("passes",)), caplog.at_level("INFO", "pullback.passes"):
         assert simplify(function)
-    assert len(caplog.records) >= len(PASSES) and "local: changed" in caplog.text
+    assert len(caplog.records) >= len(STRAIGHT_PASSES) and "straight: changed" in caplog.text
 
 
 def test_copies_are_independent() -> None:

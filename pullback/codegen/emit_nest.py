@@ -71,7 +71,7 @@ def repeated(operations: Iterable[Operation], least: int = SHARED_USES) -> froze
     counts = Counter(
         operation.op.function if isinstance(operation.op, Smooth) else Elementary.POW
         for operation in operations
-        if isinstance(operation.op, Smooth | Pow)
+        if isinstance(operation.op, (Smooth, Pow))
     )
     return frozenset(function for function, count in counts.items() if count >= least)
 

@@ -53,9 +53,9 @@ MAX_GROUP = 6000
 Cutting costs far more than it saves: what one group computes for another goes through memory, array by array."""
 
 
-def plan(function: Function) -> RegionPlan:
-    """Decide steps and places for a function and all its regions."""
-    planner = _Planner(outside(function.body), {}, function.body)
+def plan(function: Function, around: Outside | None = None) -> RegionPlan:
+    """Decide steps and places for a function and all its regions; `around` is what `outside` finds of them."""
+    planner = _Planner(around or outside(function.body), {}, function.body)
     for value in function.body.arguments:
         planner.places[value] = Register(-1) if is_scalar(value.type) else Memory(-1)
     planner.take(function.body.operations)
@@ -72,6 +72,7 @@ class _Planner:
         self.places: dict[Value, Place] = {}
         self.steps: list[Step] = []
         self.runs: dict[int, ScalarRun] = {}
+        self.registers: dict[int, Register] = {}
         self.open: dict[tuple[int, Shape], Group] = {}
         self.checked = 0
         """The least depth of what may fail or not end, after the checks so far."""
@@ -229,9 +230,38 @@ class _Planner:
     def take(self, operations: Sequence[Operation]) -> None:
         """Plan operations in order."""
         for operation in operations:
-            if len(operation.results) == 1 and is_scalar(operation.result.type) and self.place_scalar(operation):
-                continue
+            results = operation.results
+            if len(results) == 1 and is_scalar(results[0].type):
+                if isinstance(operation.op, Elementwise):
+                    self.elementwise(operation)
+                    continue
+                if self.place_scalar(operation):
+                    continue
             self.place(operation)
+
+    def elementwise(self, operation: Operation) -> None:
+        """An elementwise operation on single numbers: the most frequent one of all."""
+        aliases, places = self.aliases, self.places
+        depth = 0
+        operands = []
+        for each in operation.operands:
+            operand = aliases.get(each, each)
+            operands.append(operand)
+            place = places[operand]
+            if type(place) is Register:
+                if place.depth > depth:
+                    depth = place.depth
+            elif type(place) is not Constant:
+                depth = max(depth, self.ready(operand))
+        self.compute(operation, operands, depth)
+
+    def compute(self, operation: Operation, operands: Sequence[Value], depth: int) -> None:
+        """Put an operation into the run of a depth, its result in registers."""
+        register = self.registers.get(depth)
+        if register is None:
+            register = self.registers[depth] = Register(depth)
+        self.places[operation.results[0]] = register
+        self.run(depth).items.append(Compute(operation, operands))
 
     def place_scalar(self, operation: Operation) -> bool:
         """Plan an operation whose result stays in registers, if it is one that gives it there; whether it is."""
@@ -241,7 +271,7 @@ class _Planner:
                 self.places[result] = Constant(op)
             case Iota():
                 self.places[result] = Constant(Full(0, op.dtype, op.dims))
-            case EmptyTape() | Elementwise():
+            case EmptyTape():
                 self.in_registers(operation, operation.operands)
             case DynamicSlice() | Gather():
                 whole, *starts = operation.operands
@@ -255,13 +285,12 @@ class _Planner:
         return True
 
     def in_registers(self, operation: Operation, operands: Sequence[Value]) -> None:
-        """An operation in registers."""
+        """An operation in registers that may read arrays in memory."""
         depth = max((self.ready(operand) for operand in operands), default=0)
         if isinstance(operation.op, DynamicSlice | Gather):
             depth = max(depth, self.checked)
             self.latest = max(self.latest, depth)
-        self.places[operation.result] = Register(depth)
-        self.run(depth).items.append(Compute(operation, tuple(operands)))
+        self.compute(operation, operands, depth)
 
     def alias(self, value: Value, other: Value) -> None:
         """Have `value` stand for `other`, which has the same elements."""

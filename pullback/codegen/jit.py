@@ -25,15 +25,15 @@ _LIBRARY_FUNCTIONS = (
 class NativeCode:
     """Linked machine code. Whoever calls an address must hold this object: the code goes when it goes.
 
-    `text` is the LLVM assembly, `object_code` the relocatable object it became.
+    `text` is the LLVM assembly, `objects` the relocatable objects it became.
     """
 
     def __init__(
-        self, text: str, object_code: bytes, tracker: Any, addresses: Mapping[str, int], held: object = None
+        self, text: str, objects: Sequence[bytes], tracker: Any, addresses: Mapping[str, int], held: object = None
     ) -> None:
         self.held = held  # what the code calls
         self.text = text
-        self.object_code = object_code
+        self.objects = tuple(objects)
         self._tracker = tracker
         self._addresses = dict(addresses)
 
@@ -63,8 +63,10 @@ def compile_assembly(text: str) -> str:
         return str(host.machine.emit_assembly(module))
 
 
-def compile_object(text: str, *, verify: bool = False, simplified: Sequence[str] = ()) -> bytes:
-    """Compile LLVM assembly to a relocatable object for this machine.
+def compile_object(
+    text: str, *, verify: bool = False, simplified: Sequence[str] = (), plain: bool = False
+) -> bytes:
+    """Compile LLVM assembly to a relocatable object for this machine, without any optimizations if `plain`.
 
     `verify` runs LLVM's own verifier first: slow, and only codegen's bugs can fail it. Functions that are to be
     `simplified` have their variables on the stack turned into registers first, and what that shows to be idle removed.
@@ -76,7 +78,7 @@ def compile_object(text: str, *, verify: bool = False, simplified: Sequence[str]
         for name in simplified:
             _simplify(module.get_function(name), host)
         if not simplified or _is_valid(module):
-            return bytes(host.machine.emit_object(module))
+            return bytes((host.plain if plain else host.machine).emit_object(module))
     with _parse(text, verify=verify) as module, host.lock:
         return bytes(host.machine.emit_object(module))
 
@@ -104,10 +106,11 @@ def _simplify(function: Any, host: target.Target) -> None:
     passes.run(function, builder)
 
 
-def link_object(
-    object_code: bytes, symbols: Mapping[str, int], exports: Sequence[str], text: str = "", held: object = None
+def link_objects(
+    objects: Sequence[bytes], symbols: Mapping[str, int], exports: Sequence[str], text: str = "", held: object = None
 ) -> NativeCode:
-    """Load an object, its externals bound to the addresses in `symbols` (the C library's functions are known).
+    """Load objects, which may call each other, their externals bound to the addresses in `symbols` (the C library's
+    functions are known).
 
     Each library has an LLJIT of its own: on a shared one every library linked leaks some 10 KiB.
 
@@ -115,9 +118,11 @@ def link_object(
     """
     from llvmlite import binding
 
-    builder = binding.JITLibraryBuilder().add_object_img(object_code)
+    builder = binding.JITLibraryBuilder()
+    for each in objects:
+        builder.add_object_img(each)
     for name, address in {**library_symbols(), **symbols}.items():
-        if name.encode() in object_code:
+        if any(name.encode() in each for each in objects):
             builder.import_symbol(name, address)
     for name in exports:
         builder.export_symbol(name)
@@ -129,15 +134,15 @@ def link_object(
     except RuntimeError as error:
         unknown = sorted(_externals(text) - {*library_symbols(), *symbols})
         raise CompileError(f"linking failed: {error}; externals without an address: {unknown}") from error
-    return NativeCode(text, object_code, tracker, {name: tracker[name] for name in exports}, held)
+    return NativeCode(text, objects, tracker, {name: tracker[name] for name in exports}, held)
 
 
 def link(text: str, symbols: Mapping[str, int], exports: Sequence[str], *, verify: bool = False) -> NativeCode:
-    """Compile LLVM assembly and load it: `compile_object`, then `link_object`.
+    """Compile LLVM assembly and load it: `compile_object`, then `link_objects`.
 
     Raises: CompileError with LLVM's message.
     """
-    return link_object(compile_object(text, verify=verify), symbols, exports, text)
+    return link_objects([compile_object(text, verify=verify)], symbols, exports, text)
 
 
 def link_module(
@@ -147,11 +152,13 @@ def link_module(
 
     Raises: CompileError with LLVM's message.
     """
-    main, libraries = module.apart()
+    main, plain, libraries = module.apart()
     held = {name: library_code(text, name) for name, text in libraries.items()}
-    object_code = compile_object(main, simplified=simplified)
+    objects = [compile_object(main, simplified=simplified)] if main else []
+    if plain:
+        objects.append(compile_object(plain, plain=True))
     known = {**symbols, **{name: code.address(name) for name, code in held.items()}}
-    return link_object(object_code, known, exports, str(module), held)
+    return link_objects(objects, known, exports, str(module), held)
 
 
 @cache

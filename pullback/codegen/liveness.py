@@ -32,8 +32,12 @@ def outside(region: Region) -> Outside:
             for value in operation.operands:
                 if value not in own:
                     found[value] = None
-            keeps |= isinstance(operation.op, Loop) and bool(operation.op.saved)
-            has_checks |= operation.op.effect
+            op = operation.op
+            has_checks |= op.effect
+            if not operation.regions:
+                own.update(operation.results)
+                continue
+            keeps |= isinstance(op, Loop) and bool(op.saved)
             for inner in operation.regions:
                 visit(inner)
                 keeps |= pushes[inner]

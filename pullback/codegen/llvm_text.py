@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 import struct
+from functools import cache
 
 from pullback.dtypes import DType
 from pullback.location import UNKNOWN, Location
@@ -10,6 +11,7 @@ from pullback.location import UNKNOWN, Location
 _NAME = re.compile(r"@([\w.]+)")
 
 
+@cache
 def element_type(dtype: DType, lanes: int) -> str:
     """The type of a value in registers: ``double``, ``<8 x double>``, ``<8 x i1>`` for bool."""
     if dtype.is_bool:
@@ -21,6 +23,7 @@ def element_type(dtype: DType, lanes: int) -> str:
     return name if lanes == 1 else f"<{lanes} x {name}>"
 
 
+@cache
 def memory_type(dtype: DType, lanes: int) -> str:
     """The type of a value in memory: as in registers, but a bool is a byte."""
     if dtype.is_bool:
@@ -61,6 +64,10 @@ class ModuleText:
         self.functions: dict[str, FunctionText] = {}
         self.libraries: dict[str, str] = {}
         """Declarations of the functions that are the same in every module."""
+        self.plain: dict[str, str] = {}
+        """Declarations of the functions that LLVM's optimizations win nothing for."""
+        self.is_straight = False
+        """Whether each instruction outside library functions runs once a call, so that all of them are plain."""
         self.closed: dict[str, str] = {}
         """Texts of those that came with `include`, as `apart` gives them."""
         self.addresses: dict[str, int] = {}
@@ -76,14 +83,21 @@ class ModuleText:
 
     def function(
         self, name: str, result: str, parameters: tuple[str, ...], linkage: str = "internal ", attributes: str = "",
-        *, library: bool = False,
+        *, library: bool = False, plain: bool = False,
     ) -> FunctionText:  # fmt: skip
         """Start a function; `parameters` are ``type %name`` texts, `attributes` come on top of ``nounwind``.
 
-        A `library` function is the same in every module that has it, so that `apart` need not compile it again.
+        A `library` function is the same in every module that has it, so that `apart` need not compile it again. A
+        `plain` one wins nothing by LLVM's optimizations: `apart` puts it into a module that is compiled without any.
+        Its values are numbered in the order in which `let` gives them, which LLVM reads faster than names.
         """
-        function = FunctionText(self, f"define {linkage}{result} @{name}({', '.join(parameters)}){attributes}")
+        linkage = "" if plain else linkage
+        header = f"define {linkage}{result} @{name}({', '.join(parameters)}){attributes}"
+        function = FunctionText(self, header, numbered=plain)
         self.functions[name] = function
+        if plain:
+            types = ", ".join(parameter.rsplit(" %", 1)[0] for parameter in parameters)
+            self.plain[name] = f"declare {result} @{name}({types}) nounwind"
         if library:
             types = ", ".join(parameter.rsplit(" %", 1)[0] for parameter in parameters)
             cold = " cold" if "cold" in attributes else ""
@@ -100,15 +114,28 @@ class ModuleText:
         self.functions.update(library.functions)
         self.libraries.update(library.libraries)
 
-    def apart(self) -> tuple[str, dict[str, str]]:
-        """The module's text without its library functions, and for each that is called from there a text of its own."""
-        own = [text for name, text in self._texts() if name not in self.libraries]
-        named = dict.fromkeys(name for text in own for name in _NAME.findall(text))
+    def apart(self) -> tuple[str, str, dict[str, str]]:
+        """The module's text without its library functions and plain functions, that of the plain functions (either is
+        empty if there are none), and for each library function that is called from these a text of its own."""
+        texts = [(name, text) for name, text in self._texts() if name not in self.libraries]
+        own = [text for name, text in texts if not self._is_plain(name)]
+        plain = [text for name, text in texts if self._is_plain(name)]
+        main, called = self._alone(own, [*self.plain.values()] if own else [])
+        rest, more = self._alone(plain, [])
+        return main, rest, {name: self.closed.get(name) or self._closed(name) for name in (*called, *more)}
+
+    def _is_plain(self, name: str) -> bool:
+        return self.is_straight or name in self.plain
+
+    def _alone(self, texts: list[str], declared: list[str]) -> tuple[str, list[str]]:
+        """Functions as a module of their own, with what they read besides, and the library functions that they call."""
+        if not texts:
+            return "", []
+        named = dict.fromkeys(name for text in texts for name in _NAME.findall(text))
         called = [name for name in named if name in self.libraries]
-        declared = [self.libraries[name] for name in called]
         read = [text for name, text in self.globals.items() if name in named]
-        main = "\n".join([*read, *self.declarations.values(), *declared, *own]) + "\n"
-        return main, {name: self.closed.get(name) or self._closed(name) for name in called}
+        outside = [*read, *self.declarations.values(), *(self.libraries[name] for name in called), *declared]
+        return "\n".join([*outside, *texts]) + "\n", called
 
     def _texts(self) -> list[tuple[str, str]]:
         return [(name, str(function)) for name, function in self.functions.items()]
@@ -134,18 +161,20 @@ class ModuleText:
 class FunctionText:
     """One function under construction; `let` names a result, `label` opens a block.
 
+    The results of a `numbered` one have numbers, as LLVM gives them to what has no name: `let` alone makes them, in order.
     `ahead` and `alloca` put what they emit at the function's beginning, where everything can see it.
     """
 
-    def __init__(self, module: ModuleText, header: str) -> None:
+    def __init__(self, module: ModuleText, header: str, *, numbered: bool = False) -> None:
         self.module = module
         self.header = header
+        self.prefix = "%" if numbered else "%v"
         self.beginning: list[str] = []
         self.lines: list[str] = []
         self.block = "entry"
         self.exit = ""
         self.exits: list[tuple[str, str]] = []
-        self._count = 0
+        self._count = -1 if numbered else 0
         self._blocks = 0
         self._source = UNKNOWN
 
@@ -157,6 +186,7 @@ class FunctionText:
 
     def fresh(self) -> str:
         """A new value name."""
+        assert self.prefix == "%v", "values of a numbered function are defined in order"
         self._count += 1
         return f"%v{self._count}"
 
@@ -171,7 +201,7 @@ class FunctionText:
     def let(self, expression: str) -> str:
         """Emit ``%v = expression`` and give the name."""
         self._count += 1
-        name = f"%v{self._count}"
+        name = f"{self.prefix}{self._count}"
         self.lines.append(f"  {name} = {expression}")
         return name
 

@@ -1,7 +1,7 @@
 """Where values live and in what steps a region runs: the vocabulary of planning, shared by fusion, storage, emission."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
@@ -14,7 +14,7 @@ from pullback.ir.ops.creation import Full, Iota
 from pullback.ir.ops.reduction import Reduction
 from pullback.ir.ops.scalar import Scalar, ScalarBuilder
 from pullback.ir.ops.shape import Reshape
-from pullback.ir.types import ArrayType, Shape, TapeType
+from pullback.ir.types import ArrayType, Shape
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Copy(Elementwise):
 
 def is_scalar(kind: ArrayType) -> bool:
     """Whether a value of this type is held in registers: one element of any rank, or a tape."""
-    return isinstance(kind, TapeType) or all(dim == 1 for dim in kind.dims)
+    return not kind.dims or all(dim == 1 for dim in kind.dims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,12 @@ class Load:
     map: IndexMap
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class Compute:
     """An operation in registers; `operands` are its operands, an array among them ready in memory."""
 
     operation: Operation
-    operands: tuple[Value, ...]
+    operands: Sequence[Value]
 
 
 @dataclass(eq=False)
@@ -195,7 +195,12 @@ class RegionPlan:
         match step:
             case ScalarRun(_, items):
                 yield from (item.base for item in items if isinstance(item, Load))
-                operands = [each for item in items if isinstance(item, Compute) for each in item.operands]
+                operands = [
+                    each
+                    for item in items
+                    if isinstance(item, Compute) and not isinstance(item.operation.op, Elementwise)
+                    for each in item.operands
+                ]
             case Group(_, _, operations):
                 operands = [operand for operation in operations for operand in operation.operands]
             case Opaque(_, _, found):

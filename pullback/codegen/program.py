@@ -34,6 +34,8 @@ from pullback.ir.ops.linear_system import Solve
 BODY = "body"
 SHARED_SINGLE_USES = 8
 """Uses of one elementary function on single numbers from which its code stands apart."""
+_WITH_BLAS = (Matmul, Solve)
+"""Ops that may call BLAS or LAPACK."""
 __all__ = ["BODY", "Kernel", "Program", "build_program"]
 
 
@@ -70,9 +72,9 @@ def build_program(function: Function, *, annotated: bool = False) -> Program:
 
     Raises: CompileError for an operation without a lowering.
     """
-    plan = fusion.plan(function)
+    around = outside(function.body)
+    plan, pushes = fusion.plan(function, around), around.pushes
     nests = build_all(plan)
-    pushes = outside(function.body).pushes
     storage = plan_storage(plan, pushes)
     module = ModuleText(annotated=annotated)
     captured = _captured(function)
@@ -84,9 +86,13 @@ def build_program(function: Function, *, annotated: bool = False) -> Program:
     body.shared = repeated(_in_registers(plan), SHARED_SINGLE_USES)
     body.structured, body.long_run = structured, long_run
     _emit_body(body, plan, function)
+    # One block that calls nothing but plain functions: it begins with "entry" and opened no other.
+    module.is_straight = bool(module.plain) and f.block == "entry" and module.functions.keys() - module.libraries.keys() == {
+        BODY, *module.plain
+    }
     if len(body.failures) >= 1 << STATUS_BITS:
         raise CompileError(f"the function can fail in {len(body.failures)} places, which is more than are told apart")
-    if any(isinstance(operation.op, Matmul | Solve) for operation in walk(function.body)):
+    if any(isinstance(operation.op, _WITH_BLAS) for operation in walk(function.body)):
         symbols |= blas_symbols()
     symbols |= module.addresses
     tape_bytes = 0 if body.memory is None else body.memory.forecast.peak

@@ -10,12 +10,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Target:
-    """An LLVM target machine; hold `lock` while using `machine`, which is not safe to share between threads."""
+    """An LLVM target machine; hold `lock` while using `machine`, which is not safe to share between threads.
+
+    `plain` compiles as fast as it can, in linear time, and optimizes nothing.
+    """
 
     triple: str
     cpu: str
     features: str
     machine: Any
+    plain: Any
     lock: AbstractContextManager[Any] = field(default_factory=threading.Lock)
 
     @property
@@ -48,10 +52,13 @@ def host() -> Target:
     triple = binding.get_process_triple()
     cpu = binding.get_host_cpu_name()
     features = _host_features(binding)
-    machine = binding.Target.from_triple(triple).create_target_machine(
-        cpu=cpu, features=features, opt=2, reloc="pic", codemodel="small"
+    machine, plain = (
+        binding.Target.from_triple(triple).create_target_machine(
+            cpu=cpu, features=features, opt=level, reloc="pic", codemodel="small"
+        )
+        for level in (2, 0)
     )
-    return Target(triple, cpu, features, machine)
+    return Target(triple, cpu, features, machine, plain)
 
 
 def _host_features(binding: Any) -> str:

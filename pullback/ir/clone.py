@@ -9,10 +9,13 @@ from pullback.ir.core import Builder, Function, Operation, Region, Value, walk
 def copy_operation(operation: Operation, replaced: dict[Value, Value]) -> Operation:
     """A copy with operands looked up in `replaced`, which also learns the copy's results."""
     operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
-    regions = tuple([copy_region(region, replaced) for region in operation.regions])
-    copy = Operation(operation.op, operands, [value.type for value in operation.results], regions, operation.location)
-    for old, new in zip(operation.results, copy.results, strict=True):
-        replaced[old] = new
+    regions = tuple([copy_region(region, replaced) for region in operation.regions]) if operation.regions else ()
+    results = operation.results
+    copy = Operation(operation.op, operands, [value.type for value in results], regions, operation.location)
+    if len(results) == 1:
+        replaced[results[0]] = copy.results[0]
+    else:
+        replaced.update(zip(results, copy.results, strict=True))
     return copy
 
 
@@ -41,7 +44,8 @@ def move_in(b: Builder, function: Function, operands: Sequence[Value]) -> list[V
     """Insert the operations themselves of a function that is not needed any more; `operands` stand for its arguments."""
     replaced = dict(zip(function.body.arguments, operands, strict=True))
     for operation in walk(function.body):
-        operation.operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
+        if not replaced.keys().isdisjoint(operation.operands):
+            operation.operands = tuple([replaced.get(operand, operand) for operand in operation.operands])
         for region in operation.regions:
             region.yields = tuple([replaced.get(value, value) for value in region.yields])
     for operation in function.body.operations:

@@ -136,6 +136,10 @@ class Builder:
         """The value that stands for an outside array."""
         raise NotImplementedError
 
+    def wants(self, value: Value) -> bool:
+        """Whether a cotangent of `value` is of any use: if not, a rule may leave it out."""
+        return True
+
     def scale(self, factor: Value, partial: Value) -> Value:
         """``factor * partial``, in derivatives: builders there know which factors are zero on purpose."""
         raise NotImplementedError

@@ -29,6 +29,8 @@ class DerivativeBuilder(Builder):
         self.outermost = target
         self.repeated = False
         self._masked: set[Value] = set()
+        self.active: set[Value] | None = None
+        """The values whose cotangents are wanted; None for all."""
 
     def within(self, region: Region, *, repeated: bool = False) -> DerivativeBuilder:
         """A builder into a region that shares what is masked; `repeated`: the region is a loop's body."""
@@ -41,7 +43,7 @@ class DerivativeBuilder(Builder):
 
     def insert(self, operation: Operation) -> None:
         self.target.insert(operation)
-        if isinstance(operation.op, Linear) and self._masked:
+        if self._masked and isinstance(operation.op, Linear):
             places = operation.op.linear_operands(len(operation.operands))
             if all(operation.operands[place] in self._masked for place in places):
                 self._masked.update(operation.results)
@@ -59,6 +61,14 @@ class DerivativeBuilder(Builder):
     def is_masked(self, value: Value) -> bool:
         return value in self._masked
 
+    def all_masked(self, values: Sequence[Value | None]) -> bool:
+        """Whether all that there is among values is masked."""
+        masked = self._masked
+        return bool(masked) and all(value is None or value in masked for value in values)
+
+    def wants(self, value: Value) -> bool:
+        return self.active is None or value in self.active
+
     def zero_on_purpose(self, value: Value | None) -> bool:
         """Whether a tangent or cotangent is no contribution at all, or may hold zeros where a branch was not taken."""
         return value is None or value in self._masked
@@ -67,6 +77,11 @@ class DerivativeBuilder(Builder):
         if factor in self._masked:
             return self.masked(self.value(ZeroMul(), factor, partial))
         return self.value(Mul(), factor, partial)
+
+    def sum(self, x: Value, y: Value) -> Value:
+        """The sum of two contributions, neither of them a window."""
+        result = self.value(Add(), x, y)
+        return self.masked(result) if x in self._masked and y in self._masked else result
 
     def total(self, parts: Sequence[Value], base: Value | None = None) -> Value:
         """The sum of contributions, in order, on top of `base`.
@@ -176,7 +191,8 @@ def is_window(part: Value) -> bool:
     """Whether a contribution is zeros but for windows or rows that can be added in place."""
     if part.owner is None:
         return False
-    return isinstance(part.owner.op, Assemble | ScatterAdd) or _added_to_zeros(part) is not None
+    kind = type(part.owner.op)
+    return kind is Assemble or kind is ScatterAdd or (kind is DynamicAdd and _added_to_zeros(part) is not None)
 
 
 def _added_to_zeros(value: Value) -> list[tuple[Value, ...]] | None:

@@ -1,7 +1,7 @@
 """Contributions to cotangents as they come in, and their sums: values in, their cotangents so far out."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pullback.ir.ad.build import DerivativeBuilder, is_window
 from pullback.ir.ad.tapes import total
@@ -27,18 +27,29 @@ class Cotangents:
         """Whether there is any contribution."""
         return value in self.whole or value in self.others or value in self.bases
 
+    def any_of(self, values: Sequence[Value]) -> bool:
+        """Whether there is any contribution to one of some values."""
+        return not (
+            self.whole.keys().isdisjoint(values)
+            and self.others.keys().isdisjoint(values)
+            and self.bases.keys().isdisjoint(values)
+        )
+
     def add(self, value: Value, part: Value) -> None:
         """One more contribution."""
         if isinstance(part.type, TapeType) or is_window(part):
             self.others.setdefault(value, []).append(part)
         elif value in self.whole:
-            self.whole[value] = self.d.total([self.whole[value], part])
+            self.whole[value] = self.d.sum(self.whole[value], part)
         else:
             self.whole[value] = part
 
     def take(self, value: Value) -> Value | None:
         """The sum of all so far, which is then forgotten; None if there is none."""
-        parts = [self.whole.pop(value)] if value in self.whole else []
+        whole = self.whole.pop(value, None)
+        if whole is not None and value not in self.others and value not in self.bases:
+            return whole
+        parts = [] if whole is None else [whole]
         parts += self.others.pop(value, [])
         base = self.bases.pop(value, None)
         if not parts:

@@ -42,16 +42,12 @@ def pull_back(
     wanted = set(inputs)
     found: dict[Value, Value | None] = {}
     for operation in reversed(operations):
-        if not any(result in bars for result in operation.results):
-            continue
-        if not any(value in active for value in operation_reads(operation)):
+        if not bars.any_of(operation.results) or active.isdisjoint(operation_reads(operation)):
             continue
         d.location = operation.location
-        complete = []
-        for result in operation.results:
-            complete.append(bars.take(result))
-            if result in wanted:
-                found[result] = complete[-1]
+        complete = [bars.take(result) for result in operation.results]
+        if not wanted.isdisjoint(operation.results):
+            found.update(pair for pair in zip(operation.results, complete, strict=True) if pair[0] in wanted)
         try:
             if operation.regions:
                 pull_control(d, operation, complete, bars, active, pull_back)
@@ -68,11 +64,12 @@ def _pull(
 ) -> None:
     """Add the contributions of one operation, by its op's rule."""
     parts: Sequence[Value | None]
+    d.active = active
     if isinstance(operation.op, CustomCall):
         parts = pull_custom(d, operation, complete, active, pull_back)
     else:
         parts = operation.op.pullback(d, operation.operands, operation.results, tuple(complete))
-    masked = all(bar is None or d.is_masked(bar) for bar in complete)
+    masked = d.all_masked(complete)
     for operand, part in zip(operation.operands, parts, strict=True):
         if part is not None and operand in active:
             bars.add(operand, d.masked(part) if masked else part)

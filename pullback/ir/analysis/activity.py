@@ -27,16 +27,20 @@ def active_values(operations: Iterable[Operation], inputs: Iterable[Value]) -> s
 def _spread(operations: Iterable[Operation], active: set[Value]) -> None:
     """Add to `active` what depends on it."""
     for operation in operations:
-        if isinstance(operation.op, Loop):
+        if not operation.regions:
+            for operand in operation.operands:
+                if operand in active:
+                    if not isinstance(operation.op, StopGradient):
+                        active.update([result for result in operation.results if carries_derivative(result.type)])
+                    break
+        elif isinstance(operation.op, Loop):
             _spread_loop(operation, active)
-        elif operation.regions:
+        else:
             operands = operation.operands[1:] if isinstance(operation.op, If) else operation.operands
             for region in operation.regions:
                 _mark(operands, region.arguments, active)
                 _spread(region.operations, active)
                 _mark(region.yields, operation.results, active)
-        elif not isinstance(operation.op, StopGradient) and any(operand in active for operand in operation.operands):
-            active.update(result for result in operation.results if carries_derivative(result.type))
 
 
 def _mark(sources: Sequence[Value], targets: Sequence[Value], active: set[Value]) -> bool:

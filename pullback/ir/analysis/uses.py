@@ -1,7 +1,7 @@
 """What operations with regions read: an operation in, the values from around it that it or its regions use out."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pullback.ir.core import Operation, Region, Value, walk
 
@@ -38,10 +38,10 @@ def closed_over(regions: Iterable[Region]) -> list[Value]:
     return list(found)
 
 
-def operation_reads(operation: Operation) -> list[Value]:
+def operation_reads(operation: Operation) -> Sequence[Value]:
     """Everything from around an operation that it reads: its operands, and what its regions are closed over."""
     if not operation.regions:
-        return list(operation.operands)
+        return operation.operands
     return list(dict.fromkeys([*operation.operands, *closed_over(operation.regions)]))
 
 

@@ -14,7 +14,8 @@ from pullback.ir.ops.base import Elementwise, Partial, Term
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar, ScalarBuilder
 from pullback.ir.registry import register
 
-NUMBERS = tuple(dtype for dtype in ALL if not dtype.is_bool)
+NUMBERS = tuple(dtype for dtype in reversed(ALL) if not dtype.is_bool)
+"""The most frequent ones first: it is looked through for every operation."""
 
 
 class Arithmetic(Elementwise):

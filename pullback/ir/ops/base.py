@@ -125,8 +125,8 @@ class Elementwise(Op):
         if len(types) != self.arity:
             raise ShapeError(f"{self.name} takes {self.arity} operands, not {len(types)}")
         first = types[0]
-        for other in types[1:]:
-            if other.dims != first.dims:
+        for other in types:
+            if other is not first and other.dims != first.dims:
                 raise ShapeError(f"{self.name}: shapes differ: {', '.join(map(str, types))}")
         self.check_dtypes(types)
         dtype = self.result_dtype(types)
@@ -137,8 +137,8 @@ class Elementwise(Op):
         dtype = types[0].dtype
         if dtype not in self.dtypes:
             raise DTypeError(f"{self.name} does not take {dtype}")
-        for other in types[1:]:
-            if other.dtype is not dtype and other.dtype != dtype:
+        for other in types:
+            if other.dtype is not dtype:
                 raise DTypeError(f"{self.name}: dtypes differ: {', '.join(map(str, types))}")
 
     def result_dtype(self, types: tuple[ArrayType, ...]) -> DType:
@@ -170,7 +170,10 @@ class Elementwise(Op):
         if cotangent is None or not results[0].type.dtype.is_float:
             return (None,) * len(operands)
         partials = self.partials(tuple([Term(b, operand) for operand in operands]), Term(b, results[0]))
-        return tuple([self._scaled(b, cotangent, partial) for partial in partials])
+        return tuple([
+            self._scaled(b, cotangent, partial) if b.wants(operand) else None
+            for operand, partial in zip(operands, partials, strict=True)
+        ])
 
     def jvp(
         self, b: Builder, operands: tuple[Value, ...], results: tuple[Value, ...], tangents: tuple[Value | None, ...]

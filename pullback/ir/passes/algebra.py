@@ -74,11 +74,25 @@ def sub_from_own_negation(operation: Operation, rewriter: Rewriter) -> Value | N
 
 
 def mul_one(operation: Operation, rewriter: Rewriter) -> Value | None:
-    """x * 1 is x, x * -1 is -x."""
+    """x * 1 and x / 1 are x, x * -1 and x / -1 are -x."""
     x, y = operation.operands
-    if same_as(y, 1.0):
+    factor = constant(y)
+    if factor is None:
+        return None
+    if factor.value == 1:
         return x
-    return rewriter.value(Neg(), x) if same_as(y, -1.0) else None
+    return rewriter.value(Neg(), x) if factor.value == -1 else None
+
+
+def one_mul(operation: Operation, rewriter: Rewriter) -> Value | None:
+    """1 * x is x, -1 * x is -x."""
+    x, y = operation.operands
+    factor = constant(x)
+    if factor is None:
+        return None
+    if factor.value == 1:
+        return y
+    return rewriter.value(Neg(), y) if factor.value == -1 else None
 
 
 def integer_mul_zero(operation: Operation, rewriter: Rewriter) -> Value | None:
@@ -175,7 +189,7 @@ def transposed_operand(operation: Operation, rewriter: Rewriter) -> Value | None
 RULES: Rules = {
     Add: (add_zero, add_negated, negated_add),
     Sub: (sub_zero, sub_from_own_negation),
-    Mul: (mul_one, integer_mul_zero, mul_of_negations),
+    Mul: (mul_one, one_mul, integer_mul_zero, mul_of_negations),
     Div: (mul_one, div_by_power_of_two),
     Neg: (double_negation,),
     LogicalNot: (double_not,),

@@ -21,11 +21,24 @@ def cse(function: Function) -> bool:
     return _Scopes().sweep(function.body, outermost=True)
 
 
+Key = tuple[Op | type[Op], tuple[Value, ...]]
+
+
+def key_of(op: Op, operands: tuple[Value, ...]) -> Key:
+    """Equal for operations that compute the same."""
+    kind = type(op)
+    if kind in COMMUTATIVE:
+        x, y = operands
+        return kind, (operands if id(x) < id(y) else (y, x))
+    # Without attributes it is the class that tells an op; hashing and comparing that is cheaper.
+    return op if op.__dict__ else kind, operands
+
+
 class _Scopes:
     """What is computed so far, by op and operands, in the region at hand and those around it."""
 
     def __init__(self) -> None:
-        self.known: dict[tuple[Op, tuple[Value, ...]], tuple[tuple[Value, ...], Region]] = {}
+        self.known: dict[Key, tuple[tuple[Value, ...], Region]] = {}
         self.replaced: dict[Value, Value] = {}
         self.equal: dict[Value, Value] = {}
         """Results that stay, though they are equal to one in a region around."""
@@ -46,10 +59,7 @@ class _Scopes:
                 continue
             if equal:
                 operands = tuple([equal.get(operand, operand) for operand in operands])
-            if isinstance(operation.op, COMMUTATIVE):
-                x, y = operands
-                operands = (x, y) if id(x) < id(y) else (y, x)
-            key = (operation.op, operands)
+            key = key_of(operation.op, operands)
             first = known.get(key)
             if first is None or (first[1] is not region and is_view(operation)):
                 if first is not None:

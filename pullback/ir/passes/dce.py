@@ -18,6 +18,8 @@ def dce(function: Function) -> bool:
         return %1
     """
     changed = prune(function.body)
+    if not function.captured:
+        return changed
     used = set(function.body.yields)
     for operation in walk(function.body):
         used.update(operation.operands)
