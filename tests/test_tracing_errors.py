@@ -145,12 +145,15 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "None": (
         lambda x: x * None,
         "a NoneType cannot be combined", ""),
-    "linear system": (
-        lambda x: np.linalg.cholesky(x @ x.T),
-        "np.linalg.cholesky is not traced", "decompose outside"),
     "eigenvalues": (
-        lambda x: np.linalg.eigh(x @ x.T),
-        "np.linalg.eigh is not traced", "decompose outside"),
+        lambda x: np.linalg.eigvals(x @ x.T),
+        "np.linalg.eigvals is not traced", "of symmetric matrices use np.linalg.eigh"),
+    "whole svd": (
+        lambda x: np.linalg.svd(np.outer(x, x[:1])),
+        "full_matrices=True is not traced", "use full_matrices=False"),
+    "qr of a broad matrix": (
+        lambda x: np.linalg.qr(np.outer(x[:1], x)),
+        "rows and", "np.linalg.qr(a[:, :a.shape[0]])"),
     "Fourier transform": (
         lambda x: np.fft.fft(x),
         "np.fft.fft is not traced", "complex numbers"),

@@ -37,6 +37,7 @@ from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import EmptyTape
+from pullback.ir.ops.decomposition import Decomposition
 from pullback.ir.ops.host import HostCall
 from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.scalar import Elementary, Scalar
@@ -346,7 +347,7 @@ class Body:
         self.f.source(operation.location)
         if isinstance(operation.op, DynamicSlice | DynamicUpdate | DynamicAdd):
             self.window(plan, step)
-        elif isinstance(operation.op, HostCall):
+        elif isinstance(operation.op, HostCall | Decomposition):
             self.host_call(plan, step)
         else:
             lowering = LOWERINGS.get(type(operation.op))
@@ -364,7 +365,7 @@ class Body:
         for result in operation.results:
             self.fetch(result)
         cost = prod(operation.results[0].type.shape) if operation.results else 0
-        if isinstance(operation.op, HostCall):
+        if isinstance(operation.op, HostCall | Decomposition):
             cost = HOST_COST
         elif isinstance(operation.op, Matmul):
             x = operation.operands[0].type

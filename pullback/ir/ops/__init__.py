@@ -7,6 +7,7 @@ from pullback.ir.ops import (
     control,
     creation,
     custom,
+    decomposition,
     elementary,
     host,
     linear_system,
@@ -18,6 +19,6 @@ from pullback.ir.ops import (
 )
 
 __all__ = [
-    "arithmetic", "check", "composed", "contraction", "control", "creation", "custom", "elementary", "host", "linear_system",
-    "logic", "reduction", "shape", "sorting", "window",
+    "arithmetic", "check", "composed", "contraction", "control", "creation", "custom", "decomposition", "elementary", "host",
+    "linear_system", "logic", "reduction", "shape", "sorting", "window",
 ]  # fmt: skip
