@@ -15,10 +15,12 @@ from pullback.ir.ops import (
     reduction,
     shape,
     sorting,
+    special,
     window,
 )
 
 __all__ = [
     "arithmetic", "check", "composed", "contraction", "control", "creation", "custom", "decomposition", "elementary", "host",
-    "linear_system", "logic", "reduction", "shape", "sorting", "window",
+    "linear_system", "logic", "reduction", "shape", "sorting", "special",
+    "window",
 ]  # fmt: skip

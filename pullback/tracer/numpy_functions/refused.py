@@ -41,6 +41,9 @@ _BY_MODULE: Mapping[str, str] = MappingProxyType({
 
 _UFUNCS: Mapping[str, str] = MappingProxyType({
     "frexp": "use np.floor(np.log2(np.abs(x)))", "ldexp": "use x * np.exp2(i)",
+    "gamma": "use np.exp(gammaln(x)), where x is positive", "beta": "use np.exp(gammaln(a) + gammaln(b) - gammaln(a + b))",
+    "betaln": "use gammaln(a) + gammaln(b) - gammaln(a + b)", "poch": "use np.exp(gammaln(x + m) - gammaln(x))",
+    **dict.fromkeys(("ndtri", "erfinv", "erfcinv"), "take pb.implicit_root of ndtr, erf or erfc, solved by Newton's method"),
     "isnat": "dates are not supported", "nextafter": "add np.spacing of a known number",
 })  # fmt: skip
 
