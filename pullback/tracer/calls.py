@@ -16,6 +16,7 @@ from pullback.tracer.builtin_functions import BUILTINS
 from pullback.tracer.effects import change, is_mutator, is_random, once
 from pullback.tracer.recursion import is_pure_recursion, remembering
 from pullback.tracer.rewrite import rewritten
+from pullback.tracer.scipy_functions import stand_in
 
 
 def traceable(function: Any) -> Any:
@@ -26,10 +27,10 @@ def traceable(function: Any) -> Any:
 def call(function: Any, local: bool = True) -> Any:
     """What to call instead of `function`; `local` says that it was reached by a variable of the calling function."""
     if isinstance(function, FunctionType):
-        target = REPLACED.get(function) or traceable(function)
+        target = REPLACED.get(function) or stand_in(function) or traceable(function)
         return remembering(function, target) if is_pure_recursion(function) else target
     if isinstance(function, MethodType):
-        return traceable(function)
+        return stand_in(function) or traceable(function)
     if isinstance(function, BuiltinFunctionType | BuiltinMethodType):
         known = REPLACED.get(function)
         if known is not None:
