@@ -35,7 +35,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
         lambda x: 1.0 if x > 0 else 2.0,
         "truth value of an array", ""),
     "sorted": (
-        lambda x: sorted(x[0]),
+        lambda x: sorted(x[0], key=abs),
         "a Python condition needs a number, but bool[]", "np.where"),
     "membership": (
         lambda x: 1.0 in x,
