@@ -64,11 +64,11 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "vectorize": (
         lambda x: np.vectorize(math.sin)(x),
         "a function that makes an array of x", "use x as it is"),
-    "r_": (
-        lambda x: np.r_[x[0], x[1]],
-        "a function that makes an array of x", "use x as it is"),
-    "sum of a list": (
-        lambda x: np.sum([x, x]),
+    "r_ with a setting": (
+        lambda x: np.r_["0,2", x[0], x[1]],
+        "np.r_ with a text", "use np.stack"),
+    "array by a list": (
+        lambda x: np.ones(2) * [x[0, 0], x[0, 1]],
         "a function that makes an array of x", "np.stack"),
     "percent format": (
         lambda x: "%f" % x[0, 0],  # noqa: UP031
