@@ -87,4 +87,27 @@ def test_others_are_named_at_the_users_line(name: str, call: Any) -> None:
     assert "test_scipy_functions.py" in str(raised.value)
 
 
+def test_ways_out_of_solvers_and_quadrature() -> None:
+    from scipy.optimize import brentq
+
+    for call, way_out in ((lambda a: brentq(lambda x: x * x - a, 0.0, 5.0), "implicit_root"),
+                          (lambda a: integrate.quad(lambda t: t * a, 0, 1)[0], "leggauss")):  # fmt: skip
+        with pytest.raises(TraceError, match="is not traced") as raised:
+            pb.compile_grad(call)(2.0)
+        assert way_out in str(raised.value)
+        assert "test_scipy_functions.py" in str(raised.value)
+
+
+def test_series_of_polynomials() -> None:
+    series = (np.polynomial.Polynomial([1.0, 2.0, 3.0], domain=[0, 4]), np.polynomial.Chebyshev([1, 2, 3]),
+              np.polynomial.Legendre([0.5, 1.0, 0.0, 2.0]))  # fmt: skip
+
+    def f(x: Any) -> Any:
+        return sum((np.sum(each(x)) for each in series), series[0](2.0))
+
+    x = np.array([0.2, 1.3])
+    np.testing.assert_allclose(pb.compile_grad(f)(x), f(x), rtol=1e-14)
+    np.testing.assert_allclose(pb.grad(f)(x), sum(each.deriv()(x) for each in series), rtol=1e-13)
+
+
 INSIDE = np.array([0.2, 0.7])

@@ -1,7 +1,6 @@
 """What cannot be traced raises, with the user's line, a caret below it and a way out; nothing is silently detached."""
 from __future__ import annotations
 
-import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -61,9 +60,6 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "random numbers around it": (
         lambda x: np.random.default_rng(0).normal(x),
         "needs a number, but f64[2, 3] is only known when the compiled code runs", "np.stack"),
-    "vectorize": (
-        lambda x: np.vectorize(math.sin)(x),
-        "a function that makes an array of x", "use x as it is"),
     "r_ with a setting": (
         lambda x: np.r_["0,2", x[0], x[1]],
         "np.r_ with a text", "use np.stack"),
@@ -142,6 +138,12 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "text": (
         lambda x: x + "a",
         "a str cannot be combined", "arrays, numbers, or nested lists"),
+    "imaginary number": (
+        lambda x: x + 1j * x,
+        "a complex cannot be combined", "complex numbers are not supported"),
+    "vectorize": (
+        lambda x: np.vectorize(lambda t: t + 1.0)(x),
+        "np.vectorize is not traced", "pb.vmap"),
     "None": (
         lambda x: x * None,
         "a NoneType cannot be combined", ""),

@@ -17,6 +17,7 @@ from pullback.tracer import control, creation, exceptions, for_statement, object
 from pullback.tracer.builtin_functions import BUILTINS
 from pullback.tracer.effects import change, is_mutator, is_random, once
 from pullback.tracer.numpy_functions.arguments import as_array
+from pullback.tracer.numpy_objects import object_stand_in
 from pullback.tracer.recursion import is_pure_recursion, remembering
 from pullback.tracer.rewrite import rewritten
 from pullback.tracer.scipy_functions import stand_in
@@ -48,13 +49,15 @@ def call(function: Any, local: bool = True) -> Any:
             return creation.creator(function)
         return function
     if isinstance(function, type):
-        return REPLACED.get(function, function)
+        return REPLACED.get(function) or stand_in(function) or function
     try:
         known = REPLACED.get(function)
     except TypeError:
         known = None
     if known is None and isinstance(function, np.ufunc | _Dispatched):
         return partial(stacking, function)
+    if known is None and (known := object_stand_in(function)) is not None:
+        return known
     return traceable(function) if known is None else known
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import log, pi, sqrt
-from types import FunctionType, MappingProxyType, MethodType
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -147,8 +147,22 @@ _NORMAL: Mapping[str, Callable[..., Any]] = MappingProxyType({
 })  # fmt: skip
 
 
-def stand_in(function: FunctionType | MethodType) -> Callable[..., Any] | None:
-    """What a function of SciPy is on traced values, and itself on others; None for a function of somebody else's.
+_IMPLICIT = "pb.implicit_root, implicit_fixed_point and implicit_argmin take it as their solver, and have derivatives"
+_RULE = "write the rule as a loop or a sum over fixed points, np.polynomial.legendre.leggauss for example"
+_WAYS_OUT: Mapping[str, str] = MappingProxyType({
+    **dict.fromkeys(("brentq", "bisect", "newton", "root", "root_scalar", "fsolve", "minimize", "minimize_scalar",
+                     "least_squares", "fixed_point", "curve_fit"), _IMPLICIT),
+    **dict.fromkeys(("quad", "dblquad", "nquad", "fixed_quad", "quad_vec"), _RULE),
+    **dict.fromkeys(("solve_ivp", "odeint", "ode"), "write the steps as a loop: Runge and Kutta's, for example"),
+    "cdist": "use np.linalg.norm(x[:, None] - y[None], axis=-1)", "pdist": "use rows x[i], x[j] of np.triu_indices",
+    "simpson": "write it as np.sum(weights * y)", "expm": "sum its series, with squaring, in a loop",
+    "convolve2d": "sum shifted slices, or use np.lib.stride_tricks.sliding_window_view",
+})  # fmt: skip
+_DEFAULT = f"{DEFAULT}; pb.pure_callback calls it, and custom_jvp states its derivative"
+
+
+def stand_in(function: Any) -> Callable[..., Any] | None:
+    """What a function or class of SciPy is on traced values, and itself on others; None for somebody else's.
 
     One that is not known raises TraceError where it needs numbers.
     """
@@ -157,21 +171,19 @@ def stand_in(function: FunctionType | MethodType) -> Callable[..., Any] | None:
         return None
     part, name = module.split(".")[1], function.__name__
     owner = getattr(function, "__self__", None)
-    if owner is None:
+    if owner is None or isinstance(owner, type):
         known, shown = _FUNCTIONS.get((part, name)), f"scipy.{part}.{name}"
     else:
         kind = type(owner).__name__.removesuffix("_gen")
         known, shown = _NORMAL.get(name) if kind == "norm" else None, f"scipy.{part}.{kind}.{name}"
 
     def standing_in(*args: Any, **named: Any) -> Any:
-        if not any(is_traced(leaf) for leaf in flatten((args, named))[0]):
-            return function(*args, **named)
-        if known is not None:
+        if known is not None and any(is_traced(leaf) for leaf in flatten((args, named))[0]):
             return known(*args, **named)
         try:
             return function(*args, **named)
         except ConcreteError:
-            raise TraceError(f"{shown} is not traced", location=caller(), help=f"{DEFAULT}; pb.pure_callback calls it, and "
-                             "custom_jvp states its derivative") from None  # fmt: skip
+            help = _WAYS_OUT.get(name, _DEFAULT)
+            raise TraceError(f"{shown} is not traced", location=caller(), help=help) from None
 
     return standing_in
