@@ -208,6 +208,8 @@ class LogNdtr(_Special):
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         def value(x: float) -> float:
+            if x < -35.0:
+                return -0.5 * x * x - log(-x) - 0.5 * log(2.0 * pi) + float(np.log1p(-1 / x**2 + 3 / x**4))
             return log(0.5 * erfc(-x * sqrt(0.5))) if x < 0 else float(np.log1p(-0.5 * erfc(x * sqrt(0.5))))
 
         return (self.by_element(value, *operands),)
@@ -230,7 +232,9 @@ class NormalHazard(_Special):
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         def value(x: float) -> float:
-            return float(np.exp(-0.5 * x * x)) / sqrt(2.0 * pi) / (0.5 * erfc(-x * sqrt(0.5)))
+            if x < -35.0:
+                return -x / (1 - 1 / x**2 + 3 / x**4)
+            return float(np.exp(-0.5 * min(abs(x), 1e100) ** 2)) / sqrt(2.0 * pi) / (0.5 * erfc(-x * sqrt(0.5)))
 
         return (self.by_element(value, *operands),)
 
