@@ -198,6 +198,12 @@ class Ndtr(_Special):
         return ((x * x * -0.5).apply("exp") * (1.0 / sqrt(2.0 * pi)),)
 
 
+def _far(x: float) -> float:
+    """How the tail far out differs from the density over -x."""
+    square = 1.0 / (x * x)
+    return 3.0 * square * square - square
+
+
 @register
 class LogNdtr(_Special):
     """The logarithm of the normal distribution function: ``f[...] -> f[...]``."""
@@ -209,7 +215,7 @@ class LogNdtr(_Special):
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         def value(x: float) -> float:
             if x < -35.0:
-                return -0.5 * x * x - log(-x) - 0.5 * log(2.0 * pi) + float(np.log1p(-1 / x**2 + 3 / x**4))
+                return -0.5 * x * x - log(-x) - 0.5 * log(2.0 * pi) + float(np.log1p(_far(x)))
             return log(0.5 * erfc(-x * sqrt(0.5))) if x < 0 else float(np.log1p(-0.5 * erfc(x * sqrt(0.5))))
 
         return (self.by_element(value, *operands),)
@@ -233,7 +239,7 @@ class NormalHazard(_Special):
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         def value(x: float) -> float:
             if x < -35.0:
-                return -x / (1 - 1 / x**2 + 3 / x**4)
+                return -x / (1.0 + _far(x))
             return float(np.exp(-0.5 * min(abs(x), 1e100) ** 2)) / sqrt(2.0 * pi) / (0.5 * erfc(-x * sqrt(0.5)))
 
         return (self.by_element(value, *operands),)
@@ -280,7 +286,7 @@ class Gammaln(_Special):
 
     def evaluate(self, *operands: Array) -> tuple[Array, ...]:
         def value(x: float) -> float:
-            return inf if x <= 0 and x == np.floor(x) else lgamma(x)
+            return inf if (x <= 0 and x == np.floor(x)) or x > 2.5e305 else lgamma(x)
 
         return (self.by_element(value, *operands),)
 
