@@ -11,6 +11,7 @@ from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.contraction import Gather, Matmul, ScatterAdd
 from pullback.ir.ops.control import Control
 from pullback.ir.ops.creation import Full, Iota
+from pullback.ir.ops.decomposition import Decomposition
 from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.reduction import ArgExtreme, Reduction
 from pullback.ir.print import value_names
@@ -98,7 +99,7 @@ def _group(operation: Operation) -> str:
             return "elementwise"
         case Reduction() | ArgExtreme():
             return "reduction"
-        case Matmul() | Gather() | ScatterAdd() | Solve():
+        case Matmul() | Gather() | ScatterAdd() | Solve() | Decomposition():
             return "contraction"
         case Control():
             return "control"

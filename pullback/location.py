@@ -77,10 +77,10 @@ def _resolve(code: CodeType, instruction: int) -> Location:
 
 @lru_cache(maxsize=1 << 12)
 def _is_internal(file: str) -> bool:
-    """Whether frames of `file` belong to this package or to NumPy, not to the user."""
+    """Whether frames of `file` belong to this package, NumPy or SciPy, not to the user."""
     if file.startswith(_PACKAGE):
         return not file.startswith(_PACKAGE + "demo/")
-    return "/numpy/" in file or file.startswith("<frozen") or "/contextlib.py" in file
+    return "/numpy/" in file or "-packages/scipy/" in file or file.startswith("<frozen") or "/contextlib.py" in file
 
 
 def caller(skipped: int = 1) -> Location:

@@ -24,6 +24,11 @@ def cases(array: Array, count: int) -> Array:
     return np.stack([array, *others])[:count]
 
 
+def multiples(array: Array, count: int) -> Array:
+    """The array and multiples of it, which are positive definite if it is."""
+    return np.stack([array * np.float32(1 + case) for case in range(max(count, 1))])[:count]
+
+
 def check(function: Function, arguments: list[Array], flags: list[bool], size: int) -> None:
     """All cases at once are what the interpreter gives case after case."""
     made, many = batch(function, flags, size)
@@ -54,7 +59,8 @@ def test_every_op(name: str) -> None:
         for flags in choices:
             for size in (3, 0):
                 pairs = zip(operands, flags, strict=True)
-                arguments = [cases(each, size) if has_axis else each for each, has_axis in pairs]
+                more = multiples if name == "cholesky" else cases
+                arguments = [more(each, size) if has_axis else each for each, has_axis in pairs]
                 check(function_of(sample), arguments, flags, size)
 
 

@@ -153,3 +153,35 @@ def test_an_index_out_of_bounds_is_told_between_parts(monkeypatch: pytest.Monkey
     monkeypatch.setattr(body, "LONGEST_RUN", 50)
     with pytest.raises(IndexError, match="out of bounds"):
         pb.compile_grad(indexed)(X, np.array([3, 0]))
+
+
+def tree(spot: Any, up: Any, steps: int = 24) -> Any:
+    """An option by backward induction on arrays that get shorter: every step has loops of its own."""
+    prices = spot * up ** np.arange(steps, -steps - 1, -2)
+    value = np.maximum(100.0 - prices, 0.0)
+    for step in range(steps - 1, -1, -1):
+        prices = prices[: step + 1] / up
+        value = np.maximum(0.99 * (0.4 * value[:-1] + 0.6 * value[1:]), 100.0 - prices)
+    return value[0]
+
+
+def longest_function(llvm: str) -> int:
+    return max(len(part.splitlines()) for part in llvm.split("\ndefine ")[1:])
+
+
+def test_short_nests_of_a_long_function_stand_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LLVM takes more than linear time in the length of a function."""
+    args = 97.0, 1.02
+    monkeypatch.setattr(body, "LONGEST_BODY", 10**9)
+    whole = pb.compile_grad(tree, argnums=(0, 1))
+    value, gradient = whole.value_and_grad(*args)
+    assert longest_function(whole.lower(*args).llvm) > 6000
+    monkeypatch.setattr(body, "LONGEST_BODY", 200)
+    cut = pb.compile_grad(tree, argnums=(0, 1))
+    assert cut.value_and_grad(*args) == (value, gradient)
+    assert longest_function(cut.lower(*args).llvm) < 2200
+    np.testing.assert_allclose(value, tree(*args), rtol=1e-13)
+    for place in range(2):
+        shift = 1e-6 * (np.arange(2) == place)
+        slope = (tree(*(args + shift)) - tree(*(args - shift))) / 2e-6
+        np.testing.assert_allclose(gradient[place], slope, rtol=1e-5)

@@ -1,7 +1,6 @@
 """What cannot be traced raises, with the user's line, a caret below it and a way out; nothing is silently detached."""
 from __future__ import annotations
 
-import math
 import pickle
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +34,7 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
         lambda x: 1.0 if x > 0 else 2.0,
         "truth value of an array", ""),
     "sorted": (
-        lambda x: sorted(x[0]),
+        lambda x: sorted(x[0], key=abs),
         "a Python condition needs a number, but bool[]", "np.where"),
     "membership": (
         lambda x: 1.0 in x,
@@ -61,14 +60,11 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "random numbers around it": (
         lambda x: np.random.default_rng(0).normal(x),
         "needs a number, but f64[2, 3] is only known when the compiled code runs", "np.stack"),
-    "vectorize": (
-        lambda x: np.vectorize(math.sin)(x),
-        "a function that makes an array of x", "use x as it is"),
-    "r_": (
-        lambda x: np.r_[x[0], x[1]],
-        "a function that makes an array of x", "use x as it is"),
-    "sum of a list": (
-        lambda x: np.sum([x, x]),
+    "r_ with a setting": (
+        lambda x: np.r_["0,2", x[0], x[1]],
+        "np.r_ with a text", "use np.stack"),
+    "array by a list": (
+        lambda x: np.ones(2) * [x[0, 0], x[0, 1]],
         "a function that makes an array of x", "np.stack"),
     "percent format": (
         lambda x: "%f" % x[0, 0],  # noqa: UP031
@@ -142,15 +138,24 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "text": (
         lambda x: x + "a",
         "a str cannot be combined", "arrays, numbers, or nested lists"),
+    "imaginary number": (
+        lambda x: x + 1j * x,
+        "a complex cannot be combined", "complex numbers are not supported"),
+    "vectorize": (
+        lambda x: np.vectorize(lambda t: t + 1.0)(x),
+        "np.vectorize is not traced", "pb.vmap"),
     "None": (
         lambda x: x * None,
         "a NoneType cannot be combined", ""),
-    "linear system": (
-        lambda x: np.linalg.cholesky(x @ x.T),
-        "np.linalg.cholesky is not traced", "decompose outside"),
     "eigenvalues": (
-        lambda x: np.linalg.eigh(x @ x.T),
-        "np.linalg.eigh is not traced", "decompose outside"),
+        lambda x: np.linalg.eigvals(x @ x.T),
+        "np.linalg.eigvals is not traced", "of symmetric matrices use np.linalg.eigh"),
+    "whole svd": (
+        lambda x: np.linalg.svd(np.outer(x, x[:1])),
+        "full_matrices=True is not traced", "use full_matrices=False"),
+    "qr of a broad matrix": (
+        lambda x: np.linalg.qr(np.outer(x[:1], x)),
+        "rows and", "np.linalg.qr(a[:, :a.shape[0]])"),
     "Fourier transform": (
         lambda x: np.fft.fft(x),
         "np.fft.fft is not traced", "complex numbers"),

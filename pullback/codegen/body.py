@@ -13,7 +13,7 @@ from pullback.codegen.index_map import IndexMap
 from pullback.codegen.kernel import Kernel
 from pullback.codegen.llvm_scalar import LlvmScalarBuilder
 from pullback.codegen.llvm_text import FunctionText, element_type, memory_type
-from pullback.codegen.lower import LOWERINGS, failures_of
+from pullback.codegen.lower import LOWERINGS, Lowering, failures_of
 from pullback.codegen.lower.selection import check_bounds
 from pullback.codegen.nest import Access, Nest, copying
 from pullback.codegen.places import (
@@ -37,6 +37,7 @@ from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import EmptyTape
+from pullback.ir.ops.decomposition import Decomposition
 from pullback.ir.ops.host import HostCall
 from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.scalar import Elementary, Scalar
@@ -48,6 +49,9 @@ INLINE_ELEMENTS = 64
 STACK_BYTES = 256
 """Temporaries of at most so many bytes lie on the stack, where LLVM can take them apart into registers."""
 STACK_TOTAL = 8192
+LONGEST_BODY = 2000
+"""Lines of LLVM of a function from which its short nests, too, stand in functions of their own: LLVM's time for one
+grows faster than its length."""
 LONGEST_RUN = 1000
 """Operations in registers, in one run, up to which they are one piece of code."""
 LONG = 10_000
@@ -299,7 +303,8 @@ class Body:
         f = self.f
         known = {buffer: (pointers or {}).get(buffer) or self.target(buffer) for buffer in nest.buffers()}
         scalars = {scalar: self.scalars[scalar] for scalar in nest.scalars.values()}
-        name = "body" if prod(nest.shape) <= INLINE_ELEMENTS else f"kernel{len(self.kernels)}"
+        here = prod(nest.shape) <= INLINE_ELEMENTS and len(f.lines) < LONGEST_BODY
+        name = "body" if here else f"kernel{len(self.kernels)}"
         if name == "body":
             emit_nest(f, nest, known, scalars, straight=True)
         else:
@@ -342,20 +347,25 @@ class Body:
         self.f.source(operation.location)
         if isinstance(operation.op, DynamicSlice | DynamicUpdate | DynamicAdd):
             self.window(plan, step)
-        elif isinstance(operation.op, HostCall):
+        elif isinstance(operation.op, HostCall | Decomposition):
             self.host_call(plan, step)
         else:
             lowering = LOWERINGS.get(type(operation.op))
             if lowering is None:
                 raise CompileError(f"{operation.op.name} has no native code yet", location=operation.location)
+            failures = failures_of(operation)
             failure = len(self.failures) + 1
-            self.failures += [Failure(operation, axis) for axis in range(failures_of(operation))]
+            self.failures += [Failure(operation, axis) for axis in range(failures)]
             operands = [self.spilled(plan, operand) for operand in step.operands]
-            lowering(self.f, operation, operands, [self.target(result) for result in operation.results], failure)
+            results = [self.target(result) for result in operation.results]
+            if failures or len(self.f.lines) < LONGEST_BODY:
+                lowering(self.f, operation, operands, results, failure)
+            else:
+                self.apart(lowering, operation, operands, results)
         for result in operation.results:
             self.fetch(result)
         cost = prod(operation.results[0].type.shape) if operation.results else 0
-        if isinstance(operation.op, HostCall):
+        if isinstance(operation.op, HostCall | Decomposition):
             cost = HOST_COST
         elif isinstance(operation.op, Matmul):
             x = operation.operands[0].type
@@ -366,6 +376,17 @@ class Body:
         elif isinstance(operation.op, DynamicUpdate | DynamicAdd):
             cost = operation.operands[1].type.size
         self.note(operation.op.name, list(plan.read(step)), list(plan.written(step)), cost, [operation])
+
+    def apart(
+        self, lowering: Lowering, operation: Operation, operands: Sequence[str], results: Sequence[str]
+    ) -> None:  # fmt: skip
+        """An operation that cannot fail, in a function of its own that is called here."""
+        name = f"kernel{len(self.kernels)}"
+        names = {text: f"%p{number}" for number, text in enumerate(dict.fromkeys((*operands, *results)))}
+        own = self.f.module.function(name, "void", tuple(f"ptr {parameter}" for parameter in names.values()))
+        lowering(own, operation, [names[text] for text in operands], [names[text] for text in results], 0)
+        own.emit("ret void")
+        self.f.call(name, "void", tuple(("ptr", text) for text in names), declare=False)
 
     def host_call(self, plan: RegionPlan, step: Opaque) -> None:
         """A call of Python."""

@@ -1,14 +1,13 @@
-"""host_call: the pointers of operands and results go into arrays, and those to the Python function's trampoline."""
+"""host_call, decompositions: pointers of operands and results go into arrays, those to a Python function's trampoline."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from pullback.codegen.failure import Failure
 from pullback.codegen.llvm_text import FunctionText
 from pullback.errors import PullbackError
-from pullback.ir.core import Operation, Value
+from pullback.ir.core import Array, Operation, Value
 from pullback.ir.ops.host import HostCall
 from pullback.location import UNKNOWN
 from pullback.runtime.host_call import Kind, Trampoline
@@ -32,14 +31,21 @@ class HostFailure(Failure):
 
 
 def trampoline_of(operation: Operation) -> Trampoline:
-    """What native code calls for an operation."""
-    op = cast(HostCall, operation.op)
-    function, types = op.bound(), op.types
+    """What native code calls for an operation: the user's function, or of a decomposition its meaning in NumPy."""
 
     def kinds(values: Sequence[Value]) -> list[Kind]:
         return [(value.type.dtype.numpy, value.type.shape) for value in values]
 
-    return Trampoline(lambda arrays: function.call(arrays, types), kinds(operation.operands), kinds(operation.results))
+    return Trampoline(_function_of(operation), kinds(operation.operands), kinds(operation.results))
+
+
+def _function_of(operation: Operation) -> Callable[[list[Array]], Sequence[Array]]:
+    """What an operation does in Python."""
+    op = operation.op
+    if isinstance(op, HostCall):
+        function, types = op.bound(), op.types
+        return lambda arrays: function.call(arrays, types)
+    return lambda arrays: op.evaluate(*arrays)
 
 
 def emit_host_call(

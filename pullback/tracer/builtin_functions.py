@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
 from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any
@@ -11,8 +12,10 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.errors import ArgumentError, ArgumentValueError
+from pullback.ir.core import Op
 from pullback.ir.ops.creation import Full
-from pullback.ir.ops.elementary import Trunc
+from pullback.ir.ops.elementary import Erf, Trunc
+from pullback.ir.ops.special import Erfc, Gammaln
 from pullback.location import caller
 from pullback.tracer.branches import condition_of
 from pullback.tracer.control import choose, is_traced
@@ -178,12 +181,83 @@ def _log(x: Any, base: Any = None) -> Any:
     return np.log(x) if base is None else np.log(x) / np.log(base)
 
 
+def _special(op: Op) -> Callable[..., Any]:
+    return lambda x: active().wrap(active().value(op, array_of(active(), x)))
+
+
+def _hypot(*sizes: Any) -> Any:
+    return reduce(np.hypot, sizes) if len(sizes) > 1 else np.abs(sizes[0])
+
+
+def _remainder(x: Any, y: Any) -> Any:
+    """IEEE 754's: x less the nearest multiple of y."""
+    rest = np.fmod(x, y)
+    halves = np.abs(rest) * 2 - np.abs(y)
+    odd = np.fmod(np.trunc(x / y), 2) != 0
+    return np.where((halves > 0) | ((halves == 0) & odd), rest - np.copysign(y, rest), rest)
+
+
+def _of_items(plain: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of math that takes sequences: of Python numbers, and giving one."""
+
+    def applied(*args: Any, **named: Any) -> Any:
+        items = [list(arg) for arg in args]
+        if not any(is_traced(item) for each in items for item in (*each, *named.values())):
+            return plain(*items, **named)
+        return function(*items, **named)
+
+    return applied
+
+
+def _fsum(items: list[Any]) -> Any:
+    return reduce(operator.add, [float_(item) for item in items], 0.0)
+
+
+def _product(items: list[Any], *, start: Any = 1) -> Any:
+    return reduce(operator.mul, items, start)
+
+
+def _distance(p: list[Any], q: list[Any]) -> Any:
+    if len(p) != len(q):
+        raise ArgumentValueError("both points must have the same number of dimensions", location=caller())
+    squares = [(float_(x) - float_(y)) ** 2 for x, y in zip(p, q, strict=True)]
+    return number(np.sqrt(reduce(operator.add, squares)), dtypes.f64)
+
+
+def _sum_of_products(p: list[Any], q: list[Any]) -> Any:
+    if len(p) != len(q):
+        raise ArgumentValueError("inputs are not the same length", location=caller())
+    return reduce(operator.add, [x * y for x, y in zip(p, q, strict=True)], 0)
+
+
+_OF_ITEMS: dict[str, Callable[..., Any]] = {
+    "fsum": _fsum, "prod": _product, "dist": _distance, "sumprod": _sum_of_products,
+}  # fmt: skip
+
+
+def sorted_(iterable: Any, /, *, key: Any = None, reverse: bool = False) -> Any:
+    items = list(iterable)
+    if key is not None or not any(is_traced(item) for item in items):
+        return sorted(items, key=key, reverse=reverse)
+    in_order = list(np.sort(np.stack(items)))
+    return in_order[::-1] if reverse else in_order
+
+
+def isclose_(a: Any, b: Any, *, rel_tol: Any = 1e-9, abs_tol: Any = 0.0) -> Any:
+    if not any(is_traced(each) for each in (a, b, rel_tol, abs_tol)):
+        return math.isclose(a, b, rel_tol=rel_tol, abs_tol=abs_tol)
+    distance, size = np.abs(a - b), np.maximum(np.abs(a), np.abs(b))
+    return bool_((a == b) | ((distance <= np.maximum(rel_tol * size, abs_tol)) & (size < math.inf)))
+
+
 _OF_MATH: dict[str, tuple[Callable[..., Any], dtypes.DType]] = {
     **{name: (getattr(np, name), dtypes.f64) for name in (
-        "sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "expm1", "log1p", "log2", "log10", "sqrt", "hypot", "fabs",
+        "sin", "cos", "tan", "sinh", "cosh", "tanh", "exp", "expm1", "log1p", "log2", "log10", "sqrt", "fabs",
         "copysign", "fmod", "degrees", "radians")},
     **{name: (getattr(np, name.replace("a", "arc", 1)), dtypes.f64) for name in (
         "asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh")},
+    "hypot": (_hypot, dtypes.f64), "remainder": (_remainder, dtypes.f64),
+    "erf": (_special(Erf()), dtypes.f64), "erfc": (_special(Erfc()), dtypes.f64), "lgamma": (_special(Gammaln()), dtypes.f64),
     "log": (_log, dtypes.f64), "pow": (np.power, dtypes.f64), "exp2": (np.exp2, dtypes.f64), "cbrt": (np.cbrt, dtypes.f64),
     "floor": (np.floor, dtypes.i64), "ceil": (np.ceil, dtypes.i64), "trunc": (np.trunc, dtypes.i64),
     "isnan": (np.isnan, dtypes.boolean), "isinf": (np.isinf, dtypes.boolean), "isfinite": (np.isfinite, dtypes.boolean),
@@ -192,7 +266,9 @@ _OF_MATH: dict[str, tuple[Callable[..., Any], dtypes.DType]] = {
 BUILTINS: dict[Any, Callable[..., Any]] = {
     range: range_, enumerate: enumerate_, zip: zip_, reversed: reversed_, float: float_, int: int_, bool: bool_,
     round: round_, isinstance: isinstance_, sum: sum_, max: _extreme(True), min: _extreme(False), all: _truth(True),
-    any: _truth(False),
+    any: _truth(False), sorted: sorted_, math.isclose: isclose_,
+    **{getattr(math, name): _of_items(getattr(math, name), function)
+       for name, function in _OF_ITEMS.items() if hasattr(math, name)},
     **{getattr(math, name): _math(function, gives=gives)(getattr(math, name))
        for name, (function, gives) in _OF_MATH.items() if hasattr(math, name)},
 }  # fmt: skip

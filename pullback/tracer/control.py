@@ -219,6 +219,16 @@ def choose(test: Any, first: Callable[[], Any], second: Callable[[], Any]) -> An
     return result
 
 
+SKIPPED = object()
+
+
+def term(test: Any, value: Callable[[], Any]) -> Any:
+    """What a sum gets of a generator: ``value()`` if the test holds; else nothing, or 0 if that is only known later."""
+    if is_traced(test):
+        return choose(test, value, lambda: 0)
+    return value() if test else SKIPPED
+
+
 def and_(*operands: Callable[[], Any]) -> Any:
     """``a and b and …``: the first that is false, or the last."""
     first, *rest = operands

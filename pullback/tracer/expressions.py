@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
@@ -105,11 +106,25 @@ class Expressions(ast.NodeTransformer):
             if first:
                 node.args = [load("__class__"), load(first)]
                 return ast.fix_missing_locations(node)
+        may_be_sum = isinstance(node.func, ast.Name) and node.func.id == "sum"
         extra = [] if local else [constant(False)]
         node.func = self.runtime("call", node.func, function, *extra)
-        node.args = [self.visit(each) for each in node.args]
+        node.args = [self.terms(function, each) if may_be_sum and is_filtered(each) else self.visit(each)
+                     for each in node.args]  # fmt: skip
         node.keywords = [self.visit(each) for each in node.keywords]
         return node
+
+    def terms(self, function: ast.expr, node: ast.expr) -> ast.expr:
+        """The argument of what may be the builtin sum: a generator whose last condition may be one that is computed."""
+        assert isinstance(node, ast.GeneratorExp)
+        filtered = self.visit(copy.deepcopy(node))
+        *others, last = node.generators
+        test = last.ifs[0] if len(last.ifs) == 1 else at(ast.BoolOp(ast.And(), last.ifs), node)
+        generators = [self.visit(each) for each in (*others, ast.comprehension(last.target, last.iter, [], 0))]
+        item = self.runtime("term", node, self.visit(test), self.lazy(node.elt))
+        conditional = at(ast.GeneratorExp(item, generators), node)
+        lambdas = [at(ast.Lambda(no_arguments(), each), node) for each in (filtered, conditional)]
+        return self.runtime("terms", node, copy.deepcopy(function), *lambdas)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.AST:
         if scopes.has_walrus(node):
@@ -149,6 +164,14 @@ class Expressions(ast.NodeTransformer):
 
     def temporary(self) -> str:
         return self.fresh("temporary")
+
+
+def is_filtered(node: ast.expr) -> bool:
+    """Whether a generator leaves items out by a condition that may stand in a function of its own."""
+    if not isinstance(node, ast.GeneratorExp) or not node.generators[-1].ifs or scopes.has_walrus(node):
+        return False
+    inside = list(ast.walk(node))
+    return not any(isinstance(each, ast.Await) or (isinstance(each, ast.comprehension) and each.is_async) for each in inside)
 
 
 def is_temporary(name: str) -> bool:

@@ -12,6 +12,7 @@ from pullback.errors import TraceError
 from pullback.location import caller
 from pullback.tracer import assign
 from pullback.tracer.effects import change
+from pullback.tracer.numpy_functions.joining import in_brackets
 from pullback.tracer.traced import Traced, active, outside
 
 slice = builtins.slice
@@ -45,7 +46,11 @@ def is_computed(index: Any) -> bool:
 
 def get_item(owner: Any, index: Any) -> Any:
     """``owner[index]``; an array of the outside, or a list of numbers, may have a computed index."""
-    if type(index) is int or isinstance(owner, Traced) or not is_computed(index):
+    if type(index) is int or isinstance(owner, Traced):
+        return owner[index]
+    if owner is np.r_ or owner is np.c_:
+        return in_brackets(owner, index)
+    if not is_computed(index):
         return owner[index]
     if type(owner) is np.ndarray:
         b = active()

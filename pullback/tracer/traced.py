@@ -232,8 +232,10 @@ def lower(recorder: Recorder, value: Any) -> Operand:
         if any(isinstance(each, Traced | list | tuple) for each in value):
             return stacked(recorder, value)
         return recorder.capture(outside(np.asarray(value)))
-    raise ArgumentError(f"a {kind.__name__} cannot be combined with a traced array", location=caller(),
-                        help="use arrays, numbers, or nested lists of them")  # fmt: skip
+    help = "use arrays, numbers, or nested lists of them"
+    if kind is complex:
+        help = "complex numbers are not supported: keep real and imaginary parts in arrays of their own"
+    raise ArgumentError(f"a {kind.__name__} cannot be combined with a traced array", location=caller(), help=help)
 
 
 def outside(value: Any) -> np.ndarray[Any, Any]:

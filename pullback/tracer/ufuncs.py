@@ -21,7 +21,7 @@ from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import products
 from pullback.tracer.semantics.elementwise import Operand
-from pullback.tracer.special import special_op
+from pullback.tracer.special import special_rule
 
 Rule = Callable[..., Value | tuple[Value, ...]]
 
@@ -52,13 +52,13 @@ def elementwise(
 
 def rule_of(ufunc: np.ufunc) -> Rule:
     """What a ufunc does: that of `RULES`, or of SciPy's. Raises: KeyError where there is none: see `is_known`."""
-    op = None if ufunc in RULES else special_op(ufunc)
-    return RULES[ufunc] if op is None else _op(op)
+    rule = None if ufunc in RULES else special_rule(ufunc)
+    return RULES[ufunc] if rule is None else rule
 
 
 def is_known(ufunc: np.ufunc) -> bool:
     """Whether `elementwise` takes a ufunc."""
-    return ufunc in RULES or special_op(ufunc) is not None
+    return ufunc in RULES or special_rule(ufunc) is not None
 
 
 def single(b: Builder, ufunc: np.ufunc, *operands: Operand) -> Value:

@@ -7,6 +7,7 @@ from pullback.ir.ops import (
     control,
     creation,
     custom,
+    decomposition,
     elementary,
     host,
     linear_system,
@@ -14,10 +15,12 @@ from pullback.ir.ops import (
     reduction,
     shape,
     sorting,
+    special,
     window,
 )
 
 __all__ = [
-    "arithmetic", "check", "composed", "contraction", "control", "creation", "custom", "elementary", "host", "linear_system",
-    "logic", "reduction", "shape", "sorting", "window",
+    "arithmetic", "check", "composed", "contraction", "control", "creation", "custom", "decomposition", "elementary", "host",
+    "linear_system", "logic", "reduction", "shape", "sorting", "special",
+    "window",
 ]  # fmt: skip

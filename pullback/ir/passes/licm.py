@@ -9,6 +9,7 @@ from pullback.ir.ops.contraction import Gather, ScatterAdd
 from pullback.ir.ops.control import For, Loop, While
 from pullback.ir.ops.creation import Full
 from pullback.ir.ops.custom import CustomCall
+from pullback.ir.ops.decomposition import Decomposition
 from pullback.ir.ops.host import HostCall
 from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
@@ -82,7 +83,7 @@ def _may_fail(operation: Operation) -> bool:
         case For():
             step = operation.operands[2].owner
             return step is None or not isinstance(step.op, Full) or step.op.value == 0
-        case Check() | CustomCall() | HostCall() | Gather() | ScatterAdd() | Solve() | While():
+        case Check() | CustomCall() | Decomposition() | HostCall() | Gather() | ScatterAdd() | Solve() | While():
             return True
         case _:
             return False

@@ -81,14 +81,15 @@ def as_array(value: Any) -> Any:
     """A traced array as it is, a list that holds traced values stacked, all else as an ndarray."""
     if isinstance(value, Traced):
         return value
-    if isinstance(value, list | tuple) and _holds_traced(value):
+    if isinstance(value, list | tuple) and holds_traced(value):
         b = active()
         return b.wrap(array_of(b, value))
     return np.asarray(value)
 
 
-def _holds_traced(values: Any) -> bool:
-    return any(isinstance(each, Traced) or (isinstance(each, list | tuple) and _holds_traced(each)) for each in values)
+def holds_traced(values: Any) -> bool:
+    """Whether a nest of lists and tuples has a traced value in it."""
+    return any(isinstance(each, Traced) or (isinstance(each, list | tuple) and holds_traced(each)) for each in values)
 
 
 def known(name: str, argument: str, value: Any) -> np.ndarray[Any, Any]:

@@ -15,6 +15,7 @@ from pullback.tracer.numpy_functions.arguments import (
     arrays_of,
     as_array,
     dtype_or_none,
+    holds_traced,
     known,
     newer,
     refuse,
@@ -219,6 +220,20 @@ def apply_along_axis(func1d: Callable[..., Any], axis: int, arr: Any, *args: Any
     whole = np.reshape(np.stack(results), (*lead, *results[0].shape))
     back = range(along, along + results[0].ndim)
     return np.moveaxis(whole, tuple(range(len(lead), whole.ndim)), tuple(back))
+
+
+def in_brackets(owner: Any, index: Any) -> Any:
+    """``np.r_[...]`` and ``np.c_[...]``. Raises: TraceError for their settings in text."""
+    items = index if isinstance(index, tuple) else (index,)
+    if not holds_traced(items):
+        return owner[index]
+    if any(isinstance(item, str) for item in items):
+        raise TraceError("np.r_ with a text in its brackets is not traced", location=caller(),
+                         help="use np.stack or np.concatenate")  # fmt: skip
+    parts = [owner[item] if isinstance(item, slice) else as_array(item) for item in items]
+    if owner is np.r_:
+        return np.concatenate([np.atleast_1d(part) for part in parts])
+    return np.concatenate([part if part.ndim > 1 else np.reshape(part, (-1, 1)) for part in parts], axis=-1)
 
 
 JOINING: Functions = MappingProxyType({

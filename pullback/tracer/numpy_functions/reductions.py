@@ -22,6 +22,7 @@ from pullback.tracer.numpy_functions.arguments import (
     newer,
     refuse,
 )
+from pullback.tracer.numpy_functions.decompositions import SPECTRAL_NORMS
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as r
 from pullback.tracer.traced import active, array_of, lower
@@ -266,6 +267,9 @@ def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: f
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """np.linalg.norm."""
+    axes = r.normal_axes(axis, np.ndim(x))
+    if len(axes) == 2 and ord in SPECTRAL_NORMS:
+        return SPECTRAL_NORMS[ord](x, axes, keepdims)
     b = active()
     return b.wrap(r.norm(b, array_of(b, x), ord, axis, keepdims))
 

@@ -13,8 +13,8 @@ from pullback.location import caller
 _IN_PLACE = "assign instead: x[mask] = value, or x = np.where(mask, value, x)"
 _SHAPE = "its result's shape depends on values: choose with np.where(mask, x, 0), or compute it outside of the function"
 _LINALG = (
-    "solve systems with np.linalg.solve, decompose outside of the traced function and pass the result as an argument, or "
-    "write the formula for a small size"
+    "of symmetric matrices use np.linalg.eigh or eigvalsh; else decompose outside of the traced function and pass the result "
+    "as an argument"
 )
 _COMPLEX = "complex numbers are not supported: keep real and imaginary parts in arrays of their own"
 _FILE = "return the array from the function, and save or show the result"
@@ -41,6 +41,9 @@ _BY_MODULE: Mapping[str, str] = MappingProxyType({
 
 _UFUNCS: Mapping[str, str] = MappingProxyType({
     "frexp": "use np.floor(np.log2(np.abs(x)))", "ldexp": "use x * np.exp2(i)",
+    "gamma": "use np.exp(gammaln(x)), where x is positive", "beta": "use np.exp(gammaln(a) + gammaln(b) - gammaln(a + b))",
+    "betaln": "use gammaln(a) + gammaln(b) - gammaln(a + b)", "poch": "use np.exp(gammaln(x + m) - gammaln(x))",
+    **dict.fromkeys(("ndtri", "erfinv", "erfcinv"), "take pb.implicit_root of ndtr, erf or erfc, solved by Newton's method"),
     "isnat": "dates are not supported", "nextafter": "add np.spacing of a known number",
 })  # fmt: skip
 

@@ -143,7 +143,8 @@ def _array_part(part: Any) -> Any:
         if part.type.dtype.is_bool:
             raise TraceError(
                 "indexing by a mask that is computed gives a shape that depends on values", location=caller(),
-                help="use np.where(mask, x, 0), or compute the mask outside of the traced function",
+                help="use np.where(mask, x, 0), or where=mask in np.sum and np.mean; a mask may also be one of outside of the "
+                "traced function, as a global array is, but no argument",
             )  # fmt: skip
         if not part.type.dtype.is_integer:
             raise OutOfBoundsError(

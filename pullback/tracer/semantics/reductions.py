@@ -177,7 +177,7 @@ def arg_extreme(b: Builder, largest: bool, x: Value, axis: int | None = None, ke
 def norm(b: Builder, x: Value, order: Any = None, axis: Axis = None, keepdims: bool = False) -> Value:
     """np.linalg.norm: vectors in any order, matrices in Frobenius', 1 and infinity's; the derivative at 0 is 0.
 
-    Raises: ArgumentValueError for other matrix norms, which need singular values.
+    Raises: ArgumentValueError for other orders.
     """
     values = _float(b, x, None)
     axes = normal_axes(axis, x.type.rank)
