@@ -55,14 +55,14 @@ def call(function: Any, local: bool = True) -> Any:
         known = REPLACED.get(function)
     except TypeError:
         known = None
-    if known is None and isinstance(function, np.ufunc | _Dispatched):
+    if known is None and isinstance(function, _OF_NUMPY):
         return partial(stacking, function)
     if known is None and (known := object_stand_in(function)) is not None:
         return known
     return traceable(function) if known is None else known
 
 
-_Dispatched = type(np.mean)
+_OF_NUMPY = (np.ufunc, type(np.mean))
 
 
 def stacking(function: Any, *args: Any, **named: Any) -> Any:
