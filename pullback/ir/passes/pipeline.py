@@ -80,6 +80,7 @@ def simplify(function: Function, *, rolls: bool = True, rolled: bool = False) ->
     With `rolls` False what is straight-line code stays so; `rolled` says that `reroll` finds nothing as it is now.
     """
     changed = False
+    rolls = rolls and (not rolled or _has_regions(function))
     # What has run since the last change, or made it.
     done: set[Callable[[Function], bool]] = {reroll} if rolled else set()
     for _ in range(MAX_ROUNDS):
@@ -90,6 +91,9 @@ def simplify(function: Function, *, rolls: bool = True, rolled: bool = False) ->
             started = time.perf_counter()
             did = run(function)
             again |= did
+            if run is reroll and not did and not _has_regions(function):
+                # Straight-line code that did not repeat as it was traced is not looked through again.
+                rolls = False
             # No rule looks at who reads a value: with fewer operations none matches that did not.
             kept = done & {straight} if run is dce else set()
             done = {run, *(kept if did else done)}
