@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from pullback.codegen.llvm_scalar import LlvmScalarBuilder
 from pullback.codegen.llvm_text import FunctionText, ModuleText
@@ -30,12 +30,18 @@ class Lowerings:
         self.module = module
         self.shared = shared
         self._known: dict[tuple[object, ...], Lowered] = {}
+        self._plain: dict[type, bool] = {}
+        """Whether ops of a class have no attributes: then they are equal, and comparing classes is cheaper."""
 
     def find(self, operation: Operation) -> Lowered:
         """What an operation (of an elementwise op) becomes."""
         op, operands = operation.op, operation.operands
-        # Ops without attributes are equal if their classes are; comparing these is cheaper.
-        kind = op if op.__dict__ else type(op)
+        kind: object = op.__class__
+        plain = self._plain.get(op.__class__)
+        if plain is None:
+            plain = self._plain[op.__class__] = not fields(op)
+        if not plain:
+            kind = op
         key: tuple[object, ...]
         if len(operands) == 2:
             key = (kind, operands[0].type.dtype, operands[1].type.dtype)
