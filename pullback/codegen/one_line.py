@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 from pullback.codegen.llvm_scalar import LlvmScalarBuilder
 from pullback.codegen.llvm_text import FunctionText, ModuleText
 from pullback.dtypes import DType
-from pullback.ir.core import Operation
+from pullback.ir.core import Operation, has_attributes
 from pullback.ir.ops.base import Elementwise
 from pullback.ir.ops.scalar import Elementary, Scalar
 
@@ -30,17 +31,13 @@ class Lowerings:
         self.module = module
         self.shared = shared
         self._known: dict[tuple[object, ...], Lowered] = {}
-        self._plain: dict[type, bool] = {}
-        """Whether ops of a class have no attributes: then they are equal, and comparing classes is cheaper."""
 
     def find(self, operation: Operation) -> Lowered:
         """What an operation (of an elementwise op) becomes."""
         op, operands = operation.op, operation.operands
-        kind: object = op.__class__
-        plain = self._plain.get(op.__class__)
-        if plain is None:
-            plain = self._plain[op.__class__] = not fields(op)
-        if not plain:
+        # Comparing classes is cheaper where that is all there is.
+        kind: Any = type(op)
+        if has_attributes(kind):
             kind = op
         key: tuple[object, ...]
         if len(operands) == 2:

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -223,6 +224,12 @@ class Op:
     def samples(cls) -> Iterator[Sample]:
         """Operands on which every test of the op table runs this op."""
         return iter(())
+
+
+@cache
+def has_attributes(kind: type[Any]) -> bool:
+    """Whether it takes more than its class to tell an op of this class. To look into an instance's dict would make one."""
+    return bool(fields(kind))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Common subexpression elimination."""
 from __future__ import annotations
 
+from typing import Any
+
 from pullback.ir.analysis.cost import is_view
-from pullback.ir.core import Function, Op, Region, Value
+from pullback.ir.core import Function, Op, Region, Value, has_attributes
 from pullback.ir.ops.arithmetic import Add, Mul
 
 COMMUTATIVE = (Add, Mul)
@@ -26,12 +28,12 @@ Key = tuple[Op | type[Op], tuple[Value, ...]]
 
 def key_of(op: Op, operands: tuple[Value, ...]) -> Key:
     """Equal for operations that compute the same."""
-    kind = type(op)
+    kind: Any = type(op)
     if kind in COMMUTATIVE:
         x, y = operands
         return kind, (operands if id(x) < id(y) else (y, x))
     # Without attributes it is the class that tells an op; hashing and comparing that is cheaper.
-    return op if op.__dict__ else kind, operands
+    return op if has_attributes(kind) else kind, operands
 
 
 class _Scopes:
