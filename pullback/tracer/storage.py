@@ -30,10 +30,12 @@ ViewOp: TypeAlias = Reshape | Slice | Transpose | Broadcast
 class Version:
     """Counts the writes to a storage; tensors that share it see each other's."""
 
-    __slots__ = ("count",)
+    __slots__ = ("count", "writer")
 
     def __init__(self) -> None:
         self.count = 0
+        self.writer = ""
+        """The step that wrote last, for messages."""
 
 
 class Storage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.dtypes import DType
-from pullback.errors import ArgumentError, AutogradError
+from pullback.errors import ArgumentError, AutogradError, UnsupportedError
 from pullback.ir.core import Builder, Op, Value
 from pullback.ir.ops import arithmetic as a
 from pullback.ir.ops import elementary as e
@@ -25,7 +26,17 @@ from pullback.tracer.tensor_base import TensorBase, Unseen, check_writable, reco
 Number: TypeAlias = "bool | int | float"
 Operand: TypeAlias = "TensorBase | Number"
 
-DEFAULT_FLOAT = dtypes.f32
+_default_float: ContextVar[DType] = ContextVar("pullback_default_float", default=dtypes.f32)
+
+
+def default_float() -> DType:
+    """The float dtype of Python's floats and of float functions of integers."""
+    return _default_float.get()
+
+
+def set_default_float(dtype: DType) -> None:
+    """Make another float dtype the default, in this thread or task."""
+    _default_float.set(dtype)
 
 
 def category(dtype: DType) -> int:
@@ -46,7 +57,7 @@ def promote(first: DType, second: DType) -> DType:
 
 def number_dtype(number: Number) -> DType:
     """The dtype that a Python number has on its own."""
-    return dtypes.boolean if isinstance(number, bool) else dtypes.i64 if isinstance(number, int) else DEFAULT_FLOAT
+    return dtypes.boolean if isinstance(number, bool) else dtypes.i64 if isinstance(number, int) else default_float()
 
 
 def result_dtype(operands: Sequence[Operand]) -> DType:
@@ -195,10 +206,18 @@ def sub(input: Any, other: Any, *, alpha: Number = 1) -> Any:
     """input - alpha * other."""
     other = checked(other, input, "-")
     dtype = result_dtype((input, other))
+    _not_bool(dtype, (input, other))
+    return apply("SubBackward0", _times(emit(a.Sub()), alpha), (input, other), dtype)
+
+
+def _not_bool(dtype: DType, operands: Sequence[Operand]) -> None:
+    """Raises: AutogradError for bools that are subtracted."""
     if dtype.is_bool:
         raise AutogradError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                             "`logical_xor()` operator instead.", location=caller())  # fmt: skip
-    return apply("SubBackward0", _times(emit(a.Sub()), alpha), (input, other), dtype)
+    if any(isinstance(each, bool) or (isinstance(each, TensorBase) and each.dtype_.is_bool) for each in operands):
+        raise AutogradError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
+                            "mask, use the `~` or `logical_not()` operator instead.", location=caller())  # fmt: skip
 
 
 def rsub(input: Any, other: Any) -> Any:
@@ -207,6 +226,7 @@ def rsub(input: Any, other: Any) -> Any:
     if isinstance(other, TensorBase):
         return sub(other, input)
     dtype = result_dtype((input, other))
+    _not_bool(dtype, (input, other))
     return apply("RsubBackward1", lambda b, x: b.value(a.Sub(), fit(b, other, dtype, x.type.shape), x), (input,), dtype)
 
 
@@ -218,7 +238,7 @@ def mul(input: Any, other: Any) -> Any:
 
 def as_float(dtype: DType) -> DType:
     """Float functions of integers are taken in the default dtype."""
-    return dtype if dtype.is_float else DEFAULT_FLOAT
+    return dtype if dtype.is_float else default_float()
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
@@ -248,17 +268,30 @@ def rdiv(input: Any, other: Any) -> Any:
 
 
 def floor_divide(input: Any, other: Any) -> Any:
-    """Division rounded down."""
+    """Division rounded down. Raises: AutogradError for integers over 0, UnsupportedError for bools."""
     other = checked(other, input, "//")
+    _divisible("div_floor_cpu", input, other)
     result = apply("NotImplemented", emit(a.FloorDivide()), (input, other), result_dtype((input, other)), gaps=False)
     if result.node is not None:
         result.node.refuse("derivative for aten::floor_divide is not implemented")
     return result
 
 
+def _divisible(name: str, input: Any, other: Any) -> None:
+    """Raises: UnsupportedError for bools, AutogradError for integers over 0."""
+    dtype = result_dtype((input, other))
+    if dtype.is_bool:
+        raise UnsupportedError(f"\"{name}\" not implemented for 'Bool'", location=caller())
+    if not dtype.is_float and not np.all(other.array() if isinstance(other, TensorBase) else other):
+        raise AutogradError("ZeroDivisionError", location=caller(), help="integers cannot be divided by 0")
+
+
 def remainder(input: Any, other: Any) -> Any:
-    """The rest with the divisor's sign."""
+    """The rest with the divisor's sign. Raises: AutogradError for integers over 0, UnsupportedError for bools."""
+    if not isinstance(input, TensorBase):
+        input = other.of_array(np.array(input, number_dtype(input).numpy))
     other = checked(other, input, "%")
+    _divisible("remainder_cpu", input, other)
     name = f"RemainderBackward{int(isinstance(other, TensorBase))}"
     return apply(name, emit(a.Remainder()), (input, other), result_dtype((input, other)), gaps=False)
 
@@ -282,7 +315,11 @@ def pow(input: Any, exponent: Any) -> Any:
     exponent = checked(exponent, input, "** or pow()")
     dtype = result_dtype((input, exponent))
     if isinstance(exponent, TensorBase):
+        if dtype.is_bool:
+            raise UnsupportedError("\"pow\" not implemented for 'Bool'", location=caller())
         return apply("PowBackward1", emit(a.Pow()), (input, exponent), dtype)
+    if dtype.is_bool:
+        return logical_or(input, not exponent)
     if not dtype.is_float and exponent < 0:
         raise AutogradError("Integers to negative integer powers are not allowed.", location=caller())
     return apply("PowBackward0", power_by(exponent), (input,), dtype)
@@ -349,7 +386,7 @@ def _bitwise(op: Op, symbol: str) -> Callable[..., Any]:
         operands = (input, *(checked(other, input, symbol) for other in others))
         dtype = result_dtype(operands)
         if dtype.is_float:
-            raise AutogradError(f'"bitwise_{op.name.removeprefix("logical_")}_cpu" not implemented for '
+            raise UnsupportedError(f'"bitwise_{op.name.removeprefix("logical_")}_cpu" not implemented for '
                                 f"'{'Float' if dtype.itemsize == 4 else 'Double'}'", location=caller())  # fmt: skip
         return apply("", emit(op), operands, dtype)
 
@@ -471,8 +508,10 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, name: str = "ClampBac
     return apply(name, rule, (input, *bounds), dtype, gaps=False)
 
 
-def where(condition: Any, input: Any, other: Any) -> Any:
-    """input where the condition holds, else other."""
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """input where the condition holds, else other; alone, where the condition holds, an index for each axis."""
+    if input is None and other is None:
+        return tuple(condition.of_array(np.asarray(each, np.int64)) for each in np.nonzero(np.array(condition.array())))
     shape = broadcast((condition, input, other))
     dtype = result_dtype((input, other))
 

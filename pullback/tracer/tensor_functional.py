@@ -19,8 +19,8 @@ from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
 from pullback.tracer.tensor_arithmetic import apply, as_float, mul, rectified, result_dtype, sigmoid, tanh, written
 from pullback.tracer.tensor_base import Unseen, record
-from pullback.tracer.tensor_creation import DEFAULT_GENERATOR
 from pullback.tracer.tensor_product import addmm, mm, unsafe_view
+from pullback.tracer.tensor_random import DEFAULT_GENERATOR
 from pullback.tracer.tensor_reduction import log_softmax, logsumexp, softmax
 
 Rule = Callable[..., Value]
@@ -339,7 +339,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
         raise AutogradError(f"dropout probability has to be between 0 and 1, but got {p}", location=caller())
     if not training or p == 0:
         return input
-    kept = DEFAULT_GENERATOR.stream.random(input.sizes) >= p
+    kept = DEFAULT_GENERATOR.uniform(input.sizes, np.float64) < 1 - p
     factor = 0.0 if p == 1 else 1.0 / (1.0 - p)
     factors = input.of_array(np.asarray(kept * factor, input.dtype_.numpy))
     return input.mul_(factors) if inplace else mul(input, factors)

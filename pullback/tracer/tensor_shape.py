@@ -336,6 +336,8 @@ def flip(input: Any, *dims: Any) -> Any:
 
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Elements moved around an axis (or the flattened tensor)."""
+    if dims is None and not isinstance(shifts, int):
+        shifts = shifts[0]
     pairs = [(shifts, dims)] if isinstance(shifts, int) else list(zip(shifts, dims, strict=True))
 
     def rule(b: Builder, x: Value) -> Value:
