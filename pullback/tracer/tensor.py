@@ -11,7 +11,7 @@ from weakref import ref
 
 import numpy as np
 
-from pullback.errors import ArgumentError, ArgumentValueError, AutogradError
+from pullback.errors import ArgumentError, ArgumentValueError, AutogradError, OutOfBoundsError
 from pullback.ir.ops import arithmetic
 from pullback.ir.ops.arithmetic import Cast
 from pullback.location import caller
@@ -77,6 +77,8 @@ class Tensor(TensorMethods):
 
     def size(self, dim: Int | None = None) -> Any:
         """All sizes, or that of one axis."""
+        if dim is not None and not self.sizes:
+            raise OutOfBoundsError(f"Dimension specified as {dim} but tensor has no dimensions", location=caller())
         return Size(self.sizes) if dim is None else self.sizes[sh.axis_of(dim, len(self.sizes))]
 
     @property

@@ -431,8 +431,22 @@ def _itself(b: Builder, x: Value) -> Value:
     return x
 
 
+def round(input: Any, *, decimals: int = 0) -> Any:
+    """To the nearest integer, of two to the even one; with `decimals` to so many of them."""
+    if not decimals or not input.dtype_.is_float:
+        return _nearest(input)
+    scale = 10.0 ** (decimals if decimals > 0 else -decimals)
+
+    def rule(b: Builder, x: Value) -> Value:
+        moved = s.mul(b, x, scale) if decimals > 0 else s.div(b, x, scale)
+        whole = b.value(e.Rint(), moved)
+        return s.div(b, whole, scale) if decimals > 0 else s.mul(b, whole, scale)
+
+    return apply("RoundBackward1", rule, (input,), input.dtype_)
+
+
 floor, ceil = _rounded("FloorBackward0", e.Floor()), _rounded("CeilBackward0", e.Ceil())
-trunc, round = _rounded("TruncBackward0", e.Trunc()), _rounded("RoundBackward0", e.Rint())
+trunc, _nearest = _rounded("TruncBackward0", e.Trunc()), _rounded("RoundBackward0", e.Rint())
 
 
 def neg(input: Any) -> Any:
@@ -488,8 +502,10 @@ atan2 = _binary("Atan2Backward0", e.Arctan2(), floats=True)
 logaddexp = _binary("LogaddexpBackward0", e.Logaddexp(), floats=True)
 
 
-def clamp(input: Any, min: Any = None, max: Any = None, *, name: str = "ClampBackward1") -> Any:
+def clamp(input: Any, min: Any = None, max: Any = None, *, name: str = "") -> Any:
     """Between `min` and `max`; at a bound the gradient passes. Raises: AutogradError without any bound."""
+    by_tensors = isinstance(min, TensorBase) or isinstance(max, TensorBase)
+    name = name or ("ClampBackward0" if by_tensors else "ClampBackward1")
     if min is None and max is None:
         raise AutogradError("torch.clamp: At least one of 'min' or 'max' must not be None", location=caller())
     bounds = [checked(each, input, "clamp") for each in (min, max) if each is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from pullback.tracer.tensor_shape import axis_of, select, unsqueeze, window
 def _parts(input: Any, index: Any) -> list[Any]:
     """The index with the ellipsis written out. Raises: OutOfBoundsError for too many parts."""
     parts = list(index) if isinstance(index, tuple) else [index]
-    parts = [_list_part(part) if isinstance(part, list) else part for part in parts]
+    parts = [_list_part(part) if isinstance(part, list | tuple | range) else part for part in parts]
     used = sum(_axes(part) for part in parts)
     rank = len(input.sizes)
     if rank == 0 and parts and isinstance(parts[0], int) and not isinstance(parts[0], bool):
@@ -44,8 +45,8 @@ def _parts(input: Any, index: Any) -> list[Any]:
     return parts + full
 
 
-def _list_part(part: list[Any]) -> Any:
-    """A list as an index: of integers, truth values or tensors of one element."""
+def _list_part(part: Sequence[Any]) -> Any:
+    """A sequence as an index: of integers, truth values or tensors of one element."""
     plain = [each.item() if isinstance(each, TensorBase) else each for each in part]
     array = np.asarray(plain)
     return array.astype(np.int64) if array.size == 0 else array
@@ -278,7 +279,13 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     """Elements of one axis, chosen for each place."""
     along = axis_of(dim, len(input.sizes))
     known = np.array(index.array())
-    _bounds(known, input.sizes[along] if input.sizes else 1, "gather")
+    if known.ndim != len(input.sizes):
+        raise AutogradError("Index tensor must have the same number of dimensions as input tensor", location=caller())
+    size = input.sizes[along] if input.sizes else 1
+    outside = known[(known < 0) | (known >= size)]
+    if outside.size:
+        raise AutogradError(f"index {int(outside.flat[0])} is out of bounds for dimension {along} with size {size}",
+                            location=caller(), help="gather takes indices from 0 on")  # fmt: skip
 
     def rule(b: Builder, x: Value) -> Value:
         cut = tuple(size if axis == along else known.shape[axis] for axis, size in enumerate(x.type.shape))
@@ -288,18 +295,13 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     return record("GatherBackward0", rule, input)
 
 
-def _bounds(index: Any, size: int, name: str) -> None:
-    outside = index[(index < 0) | (index >= size)]
-    if outside.size:
-        raise OutOfBoundsError(f"index {int(outside.flat[0])} is out of bounds for dimension with size {size}",
-                               location=caller(), help=f"{name} takes indices from 0 on")  # fmt: skip
-
-
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """Places of one axis, in another order."""
     along = axis_of(dim, len(input.sizes))
     known = np.array(index.array()).reshape(-1)
-    _bounds(known, input.sizes[along], "index_select")
+    if ((known < 0) | (known >= input.sizes[along])).any():
+        raise OutOfBoundsError("index out of range in self", location=caller(),
+                               help=f"indices go from 0 to {input.sizes[along] - 1}")  # fmt: skip
     return record("IndexSelectBackward0", lambda b, x: indexing.take(b, x, known, along), input)
 
 

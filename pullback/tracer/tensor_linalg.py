@@ -10,6 +10,7 @@ from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import linear_systems, products, shapes
 from pullback.tracer.tensor_base import record
+from pullback.tracer.tensor_einsum import tensordot
 from pullback.tracer.tensor_product import bmm, dot, matmul, mm, mv, outer
 from pullback.tracer.tensor_reduction import norm as _norm
 from pullback.tracer.tensor_shape import reshape
@@ -47,7 +48,7 @@ def inner(input: Any, other: Any) -> Any:
     """Products summed over the last axes."""
     if not input.sizes or not other.sizes:
         return input * other
-    return record("ViewBackward0", products.inner, input, other)
+    return tensordot(input, other, ([-1], [-1]))
 
 
 def vdot(input: Any, other: Any) -> Any:

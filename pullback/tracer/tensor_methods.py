@@ -244,6 +244,9 @@ class TensorMethods(TensorBase):
     def __delitem__(self, index: Any) -> NoReturn:
         raise ArgumentError("Tensor does not support deleting items", location=caller())
 
+    def _is_view(self) -> bool:
+        return self._base is not None
+
     # Copies of the object
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:

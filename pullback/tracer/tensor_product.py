@@ -1,4 +1,4 @@
-"""Products of tensors: matmul in all ranks, mm, mv, dot, bmm, addmm, outer, einsum."""
+"""Products of tensors: matmul in all ranks, mm, mv, dot, bmm, addmm, outer."""
 
 from __future__ import annotations
 
@@ -142,14 +142,3 @@ def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1
 def outer(input: Any, vec2: Any) -> Any:
     """All products of the elements of two vectors."""
     return mul(view(input, -1, 1), vec2)
-
-
-def einsum(equation: str, *operands: Any) -> Any:
-    """np.einsum's subscripts on tensors."""
-    parts = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
-    return record("ViewBackward0", lambda b, *values: products.einsum(b, equation, list(values)), *parts)
-
-
-def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
-    """Sum over pairs of axes."""
-    return record("ViewBackward0", lambda builder, x, y: products.tensordot(builder, x, y, dims), a, b)
