@@ -13,7 +13,7 @@ from pullback.config import config
 from pullback.errors import PullbackError
 
 if TYPE_CHECKING:
-    from pullback import autograd, backends, cuda, func, linalg, nn, optim, special
+    from pullback import accelerator, autograd, backends, cuda, func, linalg, nn, optim, special
     from pullback.api import (
         CompiledFunction,
         checkpoint,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = ("autograd", "backends", "cuda", "func", "linalg", "nn", "optim", "special")
+_MODULES = ("accelerator", "autograd", "backends", "cuda", "func", "linalg", "nn", "optim", "special")
 _FUNCTION_NAMES = (
     "CompiledFunction", "checkpoint", "compile_grad", "grad", "gradcheck", "hessian", "hvp", "jacfwd", "jacobian", "jacrev",
     "jvp", "linearize", "stop_gradient", "value_and_grad", "vjp", "vmap",
@@ -102,11 +102,11 @@ _HOMES = {
 """The module that defines each public name."""
 
 __all__ = [
-    "CompiledFunction", "PullbackError", "ShapeDtypeStruct", "associative_scan", "autograd", "backends", "checkpoint",
-    "compile_grad", "cond", "config", "cuda", "custom_jvp", "custom_vjp", "fori_loop", "func", "grad", "gradcheck", "hessian",
-    "hvp", "implicit_argmin", "implicit_fixed_point", "implicit_root", "jacfwd", "jacobian", "jacrev", "jvp", "linalg",
-    "linearize", "nn", "optim", "pure_callback", "scan", "special", "stop_gradient", "value_and_grad", "vjp", "vmap",
-    "while_loop",
+    "CompiledFunction", "PullbackError", "ShapeDtypeStruct", "accelerator", "associative_scan", "autograd", "backends",
+    "checkpoint", "compile_grad", "cond", "config", "cuda", "custom_jvp", "custom_vjp", "fori_loop", "func", "grad",
+    "gradcheck", "hessian", "hvp", "implicit_argmin", "implicit_fixed_point", "implicit_root", "jacfwd", "jacobian", "jacrev",
+    "jvp", "linalg", "linearize", "nn", "optim", "pure_callback", "scan", "special", "stop_gradient", "value_and_grad", "vjp",
+    "vmap", "while_loop",
     *_TENSOR_NAMES,
 ]  # fmt: skip
 

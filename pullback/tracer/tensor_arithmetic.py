@@ -521,7 +521,11 @@ def clamp(input: Any, min: Any = None, max: Any = None, *, name: str = "") -> An
             x = b.value(l.Select(), b.value(l.Greater(), x, high), high, x)
         return x
 
-    return apply(name, rule, (input, *bounds), dtype, gaps=False)
+    if not by_tensors:
+        return apply(name, rule, (input, *bounds), dtype, gaps=False)
+    left = as_values(bounds, dtype)
+    places = [None if each is None else left.pop(0) for each in (min, max)]
+    return record(name, Fitted(rule, dtype, broadcast((input, *bounds))), input, *places)
 
 
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:

@@ -18,7 +18,20 @@ from pullback.tracer.semantics import indexing, shapes
 from pullback.tracer.tensor_arithmetic import common_shape
 from pullback.tracer.tensor_base import TensorBase, record
 from pullback.tracer.tensor_dtype import Size
-from pullback.tracer.tensor_shape import axis_of, cat, diagonal, expand, flip, given_sizes, permute, reshape, split, stack
+from pullback.tracer.tensor_shape import (
+    axis_of,
+    cat,
+    clone,
+    expand,
+    flip,
+    given_sizes,
+    permute,
+    reshape,
+    split,
+    stack,
+    unsqueeze,
+    view,
+)
 from pullback.tracer.tensor_shape import repeat as tiled
 
 
@@ -49,10 +62,8 @@ def diag(input: Any, diagonal: int = 0) -> Any:
         return diag_embed(input, diagonal)
     if len(input.sizes) != 2:
         raise AutogradError(f"diag(): Supports 1D or 2D tensors. Got {len(input.sizes)}D", location=caller())
-    return _diagonal(input, diagonal)
-
-
-_diagonal = diagonal
+    offset = operator.index(diagonal)
+    return record("DiagonalBackward0_copy", lambda b, x: shapes.trace_of(b, x, offset), input)
 
 
 def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Any:
@@ -242,6 +253,10 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     """Each place of an axis (of the flattened tensor) several times in a row."""
     source = reshape(input, -1) if dim is None else input
     along = 0 if dim is None else axis_of(dim, len(source.sizes))
+    if isinstance(repeats, int):
+        sizes = source.sizes
+        shown = expand(unsqueeze(source, along + 1), *sizes[: along + 1], repeats, *sizes[along + 1 :])
+        return view(clone(shown), *sizes[:along], sizes[along] * repeats, *sizes[along + 1 :])
     counts = np.array(repeats.array()) if isinstance(repeats, TensorBase) else repeats
     index = np.repeat(np.arange(source.sizes[along]), counts)
     return record("IndexSelectBackward0", lambda b, x: indexing.take(b, x, index, along), source)

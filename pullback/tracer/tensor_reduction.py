@@ -21,7 +21,7 @@ from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing
 from pullback.tracer.semantics import reductions as sr
-from pullback.tracer.tensor_arithmetic import as_float, maximum, minimum
+from pullback.tracer.tensor_arithmetic import _WORDS, as_float, maximum, minimum
 from pullback.tracer.tensor_base import record, record_many
 from pullback.tracer.tensor_pairs import named_results
 from pullback.tracer.tensor_shape import axis_of
@@ -72,7 +72,7 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     if not kind.is_float:
         raise AutogradError(
             "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: "
-            f"{'Bool' if kind.is_bool else 'Long' if kind.name == 'i64' else kind.short_name.title()}", location=caller(),
+            f"{_WORDS[kind.name]}", location=caller(),
         )  # fmt: skip
     rule = lambda b, x: sr.mean(b, x, _every(x.type.rank, axes), keepdim or keepdims, kind)  # noqa: E731
     return record(_numbered("Mean", axes), rule, input)
@@ -195,7 +195,7 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> 
     if not input.dtype_.is_float:
         raise AutogradError(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
-            f"{'Long' if input.dtype_.name == 'i64' else input.dtype_.short_name.title()}", location=caller(),
+            f"{_WORDS[input.dtype_.name]}", location=caller(),
         )  # fmt: skip
     return record("LinalgVectorNormBackward0", lambda b, x: _vector_norm(b, x, order, axes, keepdim), input)
 
