@@ -79,8 +79,28 @@ def test_numbers_of_numpy_leave_the_dtype_alone() -> None:
         assert found.dtype == pb.float32
 
 
+def test_signs_and_extremes_of_unusual_numbers() -> None:
+    assert pb.sign(pb.tensor([float("nan"), -2.0, 0.0])).tolist() == [0.0, -1.0, 0.0]
+    flags = pb.tensor([True, False])
+    assert pb.maximum(flags, ~flags).tolist() == [True, True] and pb.sign(flags).tolist() == [True, False]
+    with pytest.raises(RuntimeError, match="std and var only support floating point"):
+        pb.tensor([1, 2]).std()
+
+
+def test_shapes_change_in_place_inside_of_a_graph() -> None:
+    x = leaf(1.0, 2.0, 3.0, 4.0)
+    y = (x * 1).view(4).clone()
+    assert y.unsqueeze_(0).shape == (1, 4) and type(y.grad_fn).__name__ == "UnsqueezeBackward1"
+    y.t_().mul_(pb.tensor([[1.0], [2.0], [3.0], [4.0]]))
+    (y * y).sum().backward()
+    assert y.shape == (4, 1) and x.grad.tolist() == [2.0, 16.0, 54.0, 128.0]
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        x.unsqueeze_(0)
+
+
 def test_integers_over_zero_are_an_error() -> None:
-    for operation in (lambda x: x // 0, lambda x: x % 0, lambda x: 3 // (x - x), lambda x: x % (x - x)):
+    for operation in (lambda x: x // 0, lambda x: x % 0, lambda x: 3 // (x - x), lambda x: x % (x - x),
+                      lambda x: pb.div(x, 0, rounding_mode="floor")):  # fmt: skip
         with pytest.raises(RuntimeError, match="ZeroDivisionError"):
             operation(pb.tensor([1, 2]))
 

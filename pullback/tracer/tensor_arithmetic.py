@@ -210,12 +210,18 @@ def sub(input: Any, other: Any, *, alpha: Number = 1) -> Any:
     return apply("SubBackward0", _times(emit(a.Sub()), alpha), (input, other), dtype)
 
 
-def _not_bool(dtype: DType, operands: Sequence[Operand]) -> None:
+_NUMBERS = (int, float)
+
+
+def _not_bool(dtype: DType, operands: tuple[Any, Any]) -> None:
     """Raises: AutogradError for bools that are subtracted."""
     if dtype.is_bool:
         raise AutogradError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                             "`logical_xor()` operator instead.", location=caller())  # fmt: skip
-    if any(isinstance(each, bool) or (isinstance(each, TensorBase) and each.dtype_.is_bool) for each in operands):
+    first, second = operands
+    if type(first) is bool or type(second) is bool or (type(first) not in _NUMBERS and first.dtype_.is_bool) or (
+        type(second) not in _NUMBERS and second.dtype_.is_bool
+    ):
         raise AutogradError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
                             "mask, use the `~` or `logical_not()` operator instead.", location=caller())  # fmt: skip
 
@@ -246,6 +252,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     other = checked(other, input, "/")
     dtype = result_dtype((input, other))
     if rounding_mode is not None:
+        _divisible(f"div_{rounding_mode}_cpu", input, other)
         rule = emit(a.FloorDivide()) if rounding_mode == "floor" else _truncated
         return apply("DivBackward2", rule, (input, other), dtype)
     return apply("DivBackward0", emit(a.Div()), (input, other), as_float(dtype))
@@ -416,7 +423,19 @@ sin, cos, tan = unary("SinBackward0", e.Sin()), unary("CosBackward0", e.Cos()), 
 sinh, cosh, tanh = unary("SinhBackward0", e.Sinh()), unary("CoshBackward0", e.Cosh()), unary("TanhBackward0", e.Tanh())
 atan, sqrt = unary("AtanBackward0", e.Arctan()), unary("SqrtBackward0", e.Sqrt())
 sigmoid, erf = unary("SigmoidBackward0", e.Sigmoid()), unary("ErfBackward0", e.Erf())
-sign = unary("SignBackward0", a.Sign(), floats=False)
+
+
+def _signum(b: Builder, x: Value) -> Value:
+    """The sign; as in PyTorch, that of NaN is 0."""
+    found = b.value(a.Sign(), x)
+    return s.where(b, b.value(l.Equal(), x, x), found, 0) if x.type.dtype.is_float else found
+
+
+def sign(input: Any) -> Any:
+    """1, 0 or -1; of NaN 0."""
+    if input.dtype_.is_bool:
+        return logical_and(input, True)
+    return apply("SignBackward0", _signum, (input,), input.dtype_)
 
 
 def _rounded(name: str, op: Op) -> Callable[..., Any]:
@@ -497,7 +516,17 @@ def _binary(name: str, op: Op, floats: bool = False) -> Callable[..., Any]:
     return applied
 
 
-maximum, minimum = _binary("MaximumBackward0", a.Maximum()), _binary("MinimumBackward0", a.Minimum())
+def _extreme(name: str, op: Op, of_bools: Op) -> Callable[..., Any]:
+    def applied(input: Any, other: Any) -> Any:
+        other = checked(other, input, op.name)
+        dtype = result_dtype((input, other))
+        return apply(name, emit(of_bools if dtype.is_bool else op), (input, other), dtype)
+
+    return applied
+
+
+maximum = _extreme("MaximumBackward0", a.Maximum(), l.LogicalOr())
+minimum = _extreme("MinimumBackward0", a.Minimum(), l.LogicalAnd())
 atan2 = _binary("Atan2Backward0", e.Arctan2(), floats=True)
 logaddexp = _binary("LogaddexpBackward0", e.Logaddexp(), floats=True)
 

@@ -19,6 +19,7 @@ from pullback.tracer import tensor_random as rn
 from pullback.tracer import tensor_reduction as rd
 from pullback.tracer import tensor_scatter as sc
 from pullback.tracer import tensor_shape as sh
+from pullback.tracer.autograd import Recorded, named
 from pullback.tracer.tensor_base import TensorBase, check_writable
 from pullback.tracer.tensor_device import CPU, device, layout, strided
 from pullback.tracer.tensor_dtype import kind_of
@@ -118,12 +119,19 @@ class TensorMethods(TensorBase):
     # Views in place: the tensor becomes the view
 
     def _becomes(self, view: Any) -> Any:
-        if self._base is not None or self.needs_grad:
-            raise AutogradError("in-place changes of shape are for tensors without a graph that are no views",
-                                location=caller(), help="use the method without the underscore")  # fmt: skip
+        if self._base is not None:
+            raise AutogradError("the shape of a view cannot be changed in place", location=caller(),
+                                help="use the method without the underscore")  # fmt: skip
+        check_writable(self)
+        node = view._grad_fn
+        if node is not None:
+            # PyTorch numbers the step that works in place as the next one.
+            step: Recorded = named(node.name().replace("Backward0", "Backward1"), Recorded)(
+                node.next_functions, node.recipe, {}, {}, node.location)  # fmt: skip
+            self._grad_fn, self._output_nr = step, 0
         self._chain, self._layout = view._chain, view._layout
         self._counter.count += 1
-        self._read = None
+        self._read, self._read_at = None, -1
         return self
 
     def unsqueeze_(self, dim: int) -> Any:

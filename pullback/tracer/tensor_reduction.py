@@ -90,6 +90,8 @@ def _spread(name: str, function: Callable[..., Value]) -> Callable[..., Any]:
                axis: Any = None) -> Any:  # fmt: skip
         if isinstance(dim, bool):
             dim, unbiased = None, dim
+        if not input.dtype_.is_float:
+            raise AutogradError("std and var only support floating point and complex dtypes", location=caller())
         freedom = 1 if correction is None and unbiased is not False else correction or 0
         axes = axes_of(input, dim, axis)
         return record(f"{name}Backward0", lambda b, x: function(b, x, _every(x.type.rank, axes), keepdim, freedom), input)
