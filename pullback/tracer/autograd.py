@@ -42,6 +42,8 @@ SECOND_BACKWARD = (
 )
 
 _TENSOR_NAMES = {"f32": "FloatTensor", "f64": "DoubleTensor", "i64": "LongTensor", "i32": "IntTensor"}
+_BY_OPERANDS = ("DivBackward0",)
+"""Steps whose results may be written to: PyTorch's derivative reads the operands alone; here what was read is kept."""
 _sequence = itertools.count()
 
 Written: TypeAlias = "tuple[Version, int, Node | str | None, int]"
@@ -272,9 +274,10 @@ class Recorded(Node):
     def check_versions(self, reads: Sequence[int]) -> None:
         """Raises: AutogradError where a tensor that the gradient reads was written to since."""
         for place, (version, count, source, number) in self.versions.items():
-            if version.count != count and place in reads:
+            given = place < len(self.recipe.input_types)
+            if version.count != count and place in reads and (given or self.name() not in _BY_OPERANDS):
                 kind = self.saved[place].type
-                if version.writer and place < len(self.recipe.input_types):
+                if version.writer and given:
                     maker, number = version.writer, 0
                 else:
                     step = isinstance(source, Node) and not isinstance(source, AccumulateGrad)

@@ -58,6 +58,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         array = np.array(data, order="C")
     else:
         array = _of_lists(data)
+        if dtype is None and array.dtype.kind == "f":
+            array = array.astype(default_float().numpy)
     if dtype is not None:
         array = array.astype(kind_of(dtype).numpy)
     if dtypes.from_numpy(array.dtype) is None:
@@ -70,6 +72,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 
 
 def _of_lists(data: Any) -> np.ndarray[Any, Any]:
+    """Floats as float64, whatever the default float: it is not for this to round them."""
+
     def plain(each: Any) -> Any:
         if isinstance(each, TensorBase):
             return each.array().tolist()
@@ -80,10 +84,8 @@ def _of_lists(data: Any) -> np.ndarray[Any, Any]:
         array = np.array(values)
     except ValueError:
         array = np.array(None)
-    if array.size == 0 and array.dtype == np.float64:
-        return array.astype(default_float().numpy)
     if array.dtype.kind == "f":
-        return array.astype(default_float().numpy)
+        return array
     if array.dtype.kind not in "biu":
         _refuse(values)
     return array if array.dtype.kind == "b" else array.astype(np.int64)

@@ -45,14 +45,15 @@ def into(target: Any, result: Any) -> Any:
         kind = target.dtype_
         result = record("ToCopyBackward0", lambda b, x: b.value(Cast(kind), x), result)
     node = result.node
+    if isinstance(node, Recorded):
+        # What the step keeps of the target are its old elements: writing now does not spoil them.
+        for place, (counter, *_) in list(node.versions.items()):
+            if counter is target._counter:
+                del node.versions[place]
+                break
     if target._base is not None or not is_grad_enabled() or not isinstance(node, Recorded):
         return write_recorded(target, "CopyBackwards", _taken, result)
     number = result._output_nr
-    # What the step keeps of the target are its old elements: writing now does not spoil them.
-    for place, (counter, *_) in list(node.versions.items()):
-        if counter is target._counter:
-            del node.versions[place]
-            break
     target.overwrite(result.value)
     target._grad_fn, target._output_nr, target._requires_grad = node, number, True
     name = node.name().removesuffix("Backward0")
