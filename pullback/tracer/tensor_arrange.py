@@ -45,7 +45,7 @@ def _triangle(name: str, lower: bool) -> Callable[..., Any]:
             rows, columns = x.type.shape[-2:]
             inside = np.tri(rows, columns, offset if lower else offset - 1, dtype=bool)
             mask = s.broadcast_to(b, b.capture(inside if lower else ~inside), x.type.shape)
-            return s.where(b, mask, x, 0)
+            return s.where(b, mask, x, False if x.type.dtype.is_bool else 0)
 
         return record(f"{name.title()}Backward0", rule, input)
 

@@ -4,23 +4,33 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-torch.manual_seed(1337)
-B,T,C = 2,4,6
-x = torch.randn(B,T,C)
-head=4
-Wk=torch.randn(C,head).requires_grad_(); Wq=torch.randn(C,head).requires_grad_(); Wv=torch.randn(C,head).requires_grad_()
-k,q,v=x@Wk,x@Wq,x@Wv
-wei=q@k.transpose(-2,-1)*head**-0.5
-tril=torch.tril(torch.ones(T,T))
-wei=wei.masked_fill(tril==0,float('-inf'))
-wei
-wei=F.softmax(wei,dim=-1)
-wei[0]
-out=wei@v
-out
-out.sum().backward()
-Wq.grad
-wei2=torch.tril(torch.ones(T,T)); wei2=wei2/wei2.sum(1,keepdim=True)
-wei2
-torch.allclose(wei2@x, torch.stack([x[:,:t+1].mean(1) for t in range(T)],1), atol=1e-6)
-pos = torch.arange(T); F.embedding(pos, Wk).shape
+torch.manual_seed(90)
+batch, length, width, inner = 2, 5, 3, 4
+notes = torch.randn(batch, length, width)
+ask, offer, give = (torch.randn(width, inner).requires_grad_() for _ in range(3))
+asked, offered, given = notes @ ask, notes @ offer, notes @ give
+closeness = torch.einsum("bti,bsi->bts", asked, offered) / math.sqrt(inner)
+torch.allclose(closeness, asked @ offered.mT / inner**0.5, atol=1e-6)
+later = torch.ones(length, length, dtype=torch.bool).triu(diagonal=1)
+later
+closeness = closeness.masked_fill(later, -math.inf)
+closeness[1]
+shares = closeness.softmax(dim=-1)
+shares[0]
+shares.sum(dim=-1)
+mixed = shares.bmm(given)
+mixed
+(mixed * mixed).mean().backward()
+ask.grad
+offer.grad.abs().sum() > 0, give.grad.shape
+alone = F.scaled_dot_product_attention(asked, offered, given, is_causal=True)
+torch.allclose(alone, mixed, atol=1e-6)
+running = torch.ones(length, length).tril()
+running /= running.sum(dim=1, keepdim=True)
+running
+torch.allclose(running @ notes, notes.cumsum(1) / torch.arange(1, length + 1).view(-1, 1), atol=1e-6)
+table = torch.randn(length, width, requires_grad=True)
+chosen = F.embedding(torch.tensor([[0, 2], [2, 4]]), table)
+chosen.shape
+chosen.sum().backward()
+table.grad

@@ -12,82 +12,87 @@ def chain(tensor, depth=6):
         return type(node).__name__ + ("(" + ",".join(behind) + ")" if behind else "")
     return walk(tensor.grad_fn, depth)
 
-class Square(torch.autograd.Function):
+class Gauss(torch.autograd.Function):
+    """exp(-x * x), whose derivative reads the input and the result."""
+    @staticmethod
+    def forward(ctx, x):
+        bell = torch.exp(-x * x)
+        ctx.save_for_backward(x, bell)
+        return bell
+    @staticmethod
+    def backward(ctx, bar):
+        x, bell = ctx.saved_tensors
+        return -2 * x * bell * bar
+torch.manual_seed(4)
+points = torch.randn(2, 3, requires_grad=True, dtype=torch.double)
+torch.autograd.gradcheck(Gauss.apply, points)
+torch.autograd.gradgradcheck(Gauss.apply, points)
+class Log1pSquare(torch.autograd.Function):
+    """Reads the input alone."""
     @staticmethod
     def forward(ctx, x):
         ctx.save_for_backward(x)
-        return x**2
+        return torch.log1p(x**2)
     @staticmethod
-    def backward(ctx, grad_out):
-        x, = ctx.saved_tensors
-        return grad_out * 2 * x
-x = torch.rand(3, 3, requires_grad=True, dtype=torch.double)
-torch.autograd.gradcheck(Square.apply, x)
-torch.autograd.gradgradcheck(Square.apply, x)
-class Exp(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        result = torch.exp(x)
-        ctx.save_for_backward(result)
-        return result
-    @staticmethod
-    def backward(ctx, grad_out):
-        result, = ctx.saved_tensors
-        return result * grad_out
-torch.autograd.gradcheck(Exp.apply, x)
-torch.autograd.gradgradcheck(Exp.apply, x)
-def sinh(x):
-    class Sinh(torch.autograd.Function):
+    def backward(ctx, bar):
+        (x,) = ctx.saved_tensors
+        return bar * 2 * x / (1 + x**2)
+torch.autograd.gradcheck(Log1pSquare.apply, (points,))
+torch.autograd.gradgradcheck(Log1pSquare.apply, (points,))
+def turned(angle):
+    class Turned(torch.autograd.Function):
+        """A sum of products of what it gives as well, so that those carry gradients of gradients."""
         @staticmethod
-        def forward(ctx, x):
-            expx = torch.exp(x)
-            expnegx = torch.exp(-x)
-            ctx.save_for_backward(expx, expnegx)
-            return (expx - expnegx) / 2, expx, expnegx
+        def forward(ctx, angle):
+            up, across = angle.sin(), angle.cos()
+            ctx.save_for_backward(up, across)
+            return up * across, up, across
         @staticmethod
-        def backward(ctx, grad_out, _grad_out_exp, _grad_out_negexp):
-            expx, expnegx = ctx.saved_tensors
-            grad_input = grad_out * (expx + expnegx) / 2
-            grad_input += _grad_out_exp * expx
-            grad_input -= _grad_out_negexp * expnegx
-            return grad_input
-    return Sinh.apply(x)[0]
-torch.autograd.gradcheck(sinh, x)
-torch.autograd.gradgradcheck(sinh, x)
-class Cube(torch.autograd.Function):
+        def backward(ctx, bar, up_bar, across_bar):
+            up, across = ctx.saved_tensors
+            found = bar * (across**2 - up**2)
+            found += up_bar * across
+            found -= across_bar * up
+            return found
+    return Turned.apply(angle)[0]
+torch.autograd.gradcheck(turned, points)
+torch.autograd.gradgradcheck(turned, points)
+class Quartic(torch.autograd.Function):
+    """Its derivative is a Function as well."""
     @staticmethod
     def forward(ctx, x):
         ctx.save_for_backward(x)
-        return cube_forward(x)
+        return x**4
     @staticmethod
-    def backward(ctx, grad_out):
-        x, = ctx.saved_tensors
-        return CubeBackward.apply(grad_out, x)
-class CubeBackward(torch.autograd.Function):
+    def backward(ctx, bar):
+        return QuarticSlope.apply(bar, ctx.saved_tensors[0])
+class QuarticSlope(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, grad_out, x):
-        ctx.save_for_backward(x, grad_out)
-        return cube_backward(grad_out, x)
+    def forward(ctx, bar, x):
+        ctx.save_for_backward(bar, x)
+        return 4 * x**3 * bar
     @staticmethod
-    def backward(ctx, grad_out):
-        x, grad_output = ctx.saved_tensors
-        return cube_backward(grad_out, x), 6*x*grad_output*grad_out
-def cube_forward(x): return x**3
-def cube_backward(grad_out, x): return grad_out * 3 * x**2
-torch.autograd.gradcheck(Cube.apply, x)
-torch.autograd.gradgradcheck(Cube.apply, x)
-x = torch.tensor(1., requires_grad=True).clone()
-out = Square.apply(x)
-grad_x, = torch.autograd.grad(out, x, create_graph=True)
-grad_x
-chain(grad_x)
-class Wrong(torch.autograd.Function):
+    def backward(ctx, bar_of_slope):
+        bar, x = ctx.saved_tensors
+        return 4 * x**3 * bar_of_slope, 12 * x**2 * bar * bar_of_slope
+torch.autograd.gradcheck(Quartic.apply, points)
+torch.autograd.gradgradcheck(Quartic.apply, points)
+start = torch.tensor(0.5, requires_grad=True)
+moved = start.clone()
+slope, = torch.autograd.grad(Gauss.apply(moved), moved, create_graph=True)
+slope
+chain(slope)
+bend, = torch.autograd.grad(slope, start)
+bend, (4 * start**2 - 2) * torch.exp(-start**2)
+class Halved(torch.autograd.Function):
+    """Its derivative is wrong."""
     @staticmethod
-    def forward(ctx, x): return x*2
+    def forward(ctx, x): return x * 0.5
     @staticmethod
-    def backward(ctx, g): return g*3
-torch.autograd.gradcheck(Wrong.apply, torch.ones(2,dtype=torch.double,requires_grad=True), raise_exception=False)
-try: torch.autograd.gradcheck(Wrong.apply, torch.ones(2,dtype=torch.double,requires_grad=True))
-except Exception as e: print(type(e).__name__, str(e)[:60])
-torch.autograd.gradcheck(lambda x, y: (x*y).sum(), (torch.ones(2,dtype=torch.double,requires_grad=True),torch.ones(2,dtype=torch.double)))
-torch.autograd.gradcheck(torch.sin, (torch.ones(2,dtype=torch.double),))
+    def backward(ctx, bar): return bar * 2
+ones = torch.ones(2, dtype=torch.double, requires_grad=True)
+torch.autograd.gradcheck(Halved.apply, ones, raise_exception=False)
+try: torch.autograd.gradcheck(Halved.apply, ones)
+except Exception as error: print(type(error).__name__, str(error)[:60])
+torch.autograd.gradcheck(lambda x, y: torch.dot(x, y).exp(), (ones, torch.ones(2, dtype=torch.double)))
+torch.autograd.gradcheck(torch.tanh, (torch.ones(2, dtype=torch.double),))

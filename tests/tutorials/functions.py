@@ -136,49 +136,55 @@ class F12(Function):
     @staticmethod
     def forward(ctx, x): ctx.save_for_backward(3); return x*2
 F12.apply(x)
-class MyReLU(Function):
+class Capped(Function):
+    """min(x, 1); above 1 no gradient passes."""
     @staticmethod
-    def forward(ctx, input):
-        ctx.save_for_backward(input)
-        return input.clamp(min=0)
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.clamp(max=1)
     @staticmethod
-    def backward(ctx, grad_output):
-        input, = ctx.saved_tensors
-        grad_input = grad_output.clone()
-        grad_input[input < 0] = 0
-        return grad_input
+    def backward(ctx, bar):
+        (x,) = ctx.saved_tensors
+        passed = bar.clone()
+        passed[x > 1] = 0
+        return passed
 xx = torch.tensor([-1.,0.,2.], requires_grad=True)
-MyReLU.apply(xx).sum().backward()
+Capped.apply(xx).sum().backward()
 xx.grad
-with torch.no_grad(): print(MyReLU.apply(xx))
+with torch.no_grad(): print(Capped.apply(xx))
 class Named(Function):
     @staticmethod
     def forward(ctx, x, *, p=2): return x*p
     @staticmethod
     def backward(ctx, g): return g
-class STE(Function):
+class Rounded(Function):
+    """Whole numbers, with the gradient of what was rounded, cut off at 1."""
     @staticmethod
-    def forward(ctx, i): return (i > 0).float()
+    def forward(ctx, x): return x.round()
     @staticmethod
-    def backward(ctx, g): return F.hardtanh(g)
-STE.apply(xx)
-class Lin(Function):
+    def backward(ctx, bar): return bar.clamp(-1, 1)
+Rounded.apply(xx)
+(Rounded.apply(xx * 1.4) * 3).sum().backward()
+xx.grad
+class Plane(Function):
+    """rows @ slopes, above a level where there is one."""
     @staticmethod
-    def forward(ctx, input, weight, bias=None):
-        ctx.save_for_backward(input, weight, bias)
-        output = input.mm(weight.t())
-        if bias is not None:
-            output += bias.unsqueeze(0).expand_as(output)
-        return output
+    def forward(ctx, rows, slopes, level=None):
+        ctx.save_for_backward(rows, slopes)
+        ctx.has_level = level is not None
+        heights = rows @ slopes
+        return heights + level if ctx.has_level else heights
     @staticmethod
-    def backward(ctx, grad_output):
-        input, weight, bias = ctx.saved_tensors
-        grad_input = grad_weight = grad_bias = None
-        if ctx.needs_input_grad[0]: grad_input = grad_output.mm(weight)
-        if ctx.needs_input_grad[1]: grad_weight = grad_output.t().mm(input)
-        if bias is not None and ctx.needs_input_grad[2]: grad_bias = grad_output.sum(0)
-        return grad_input, grad_weight, grad_bias
-torch.manual_seed(0)
-inp = (torch.randn(4,3,dtype=torch.double,requires_grad=True), torch.randn(2,3,dtype=torch.double,requires_grad=True))
-torch.autograd.gradcheck(Lin.apply, inp, eps=1e-6, atol=1e-4)
-Lin.apply(*inp, torch.ones(2,dtype=torch.double))
+    def backward(ctx, bar):
+        rows, slopes = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        return (
+            torch.outer(bar, slopes) if wanted[0] else None,
+            bar @ rows if wanted[1] else None,
+            bar.sum() if ctx.has_level and wanted[2] else None,
+        )
+torch.manual_seed(6)
+given = (torch.randn(4, 3, dtype=torch.double, requires_grad=True), torch.randn(3, dtype=torch.double, requires_grad=True))
+torch.autograd.gradcheck(Plane.apply, given, eps=1e-6, atol=1e-4)
+torch.autograd.gradcheck(Plane.apply, (*given, torch.tensor(0.5, dtype=torch.double, requires_grad=True)))
+Plane.apply(*given, torch.tensor(2.0, dtype=torch.double))

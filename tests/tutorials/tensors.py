@@ -4,78 +4,72 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-import numpy as np
-data = [[1, 2],[3, 4]]
-x_data = torch.tensor(data)
-np_array = np.array(data)
-x_np = torch.from_numpy(np_array)
-x_ones = torch.ones_like(x_data)
-print(f"Ones Tensor: \n {x_ones} \n")
-torch.manual_seed(0)
-x_rand = torch.rand_like(x_data, dtype=torch.float)
-print(f"Random Tensor: \n {x_rand} \n")
-shape = (2,3,)
-rand_tensor = torch.rand(shape)
-print(f"Random Tensor: \n {rand_tensor} \n")
-tensor = torch.rand(3,4)
-print(f"Shape of tensor: {tensor.shape}")
-print(f"Datatype of tensor: {tensor.dtype}")
-print(f"Device tensor is stored on: {tensor.device}")
-if torch.cuda.is_available(): tensor = tensor.to("cuda")
-if torch.accelerator.is_available(): tensor = tensor.to("cuda")
-tensor = torch.ones(4, 4)
-print(f"First row: {tensor[0]}")
-print(f"First column: {tensor[:, 0]}")
-print(f"Last column: {tensor[..., -1]}")
-tensor[:,1] = 0
-print(tensor)
-t1 = torch.cat([tensor, tensor, tensor], dim=1)
-print(t1)
-y1 = tensor @ tensor.T
-y2 = tensor.matmul(tensor.T)
-y3 = torch.rand_like(y1)
-torch.matmul(tensor, tensor.T, out=y3)
-z3 = torch.rand_like(tensor)
-torch.mul(tensor, tensor, out=z3)
-agg = tensor.sum()
-agg_item = agg.item()
-print(agg_item, type(agg_item))
-print(f"{tensor} \n")
-tensor.add_(5)
-t = torch.ones(5)
-n = t.numpy()
-t.add_(1)
-print(f"t: {t}")
-print(f"n: {n}")
-n = np.ones(5)
-t = torch.from_numpy(n)
-np.add(n, 1, out=n)
-print(f"t: {t}")
-print(f"n: {n}")
-x = torch.ones(5)
-y = torch.zeros(3)
-w = torch.randn(5, 3, requires_grad=True)
-b = torch.randn(3, requires_grad=True)
-z = torch.matmul(x, w)+b
-loss = torch.nn.functional.binary_cross_entropy_with_logits(z, y)
-print(f"Gradient function for z = {z.grad_fn}")
-print(f"Gradient function for loss = {loss.grad_fn}")
-loss.backward()
-print(w.grad)
-print(b.grad)
-z = torch.matmul(x, w)+b
-print(z.requires_grad)
+readings = [[18.5, 21.0, 19.25], [17.0, 22.5, 20.0]]
+stations = torch.tensor(readings)
+counts = torch.tensor([[3, 1, 4], [1, 5, 9]])
+measured = np.linspace(-2.0, 2.0, 5)
+torch.from_numpy(measured)
+torch.ones_like(counts), torch.zeros_like(stations)
+torch.manual_seed(11)
+noise = torch.rand_like(counts, dtype=torch.float)
+noise
+sizes = (3, 2,)
+torch.rand(sizes)
+print(f"{stations.shape} of {stations.dtype} on {stations.device}, {stations.ndim} axes, {stations.numel()} in all")
+somewhere = "cuda" if torch.cuda.is_available() else "cpu"
+stations = stations.to(somewhere)
+torch.accelerator.is_available() in (True, False)
+grid = torch.arange(20.0).reshape(4, 5)
+print(grid[2], grid[:, 3], grid[..., -2], grid[-1, ::2])
+grid[:, 2] = -1
+grid
+torch.cat([grid[:, :2], grid[:, 3:]], dim=1)
+torch.cat((grid, -grid))[5:]
+gram = grid @ grid.T
+target = torch.empty(4, 4)
+torch.matmul(grid, grid.T, out=target) is target
+torch.equal(gram, target), torch.equal(grid.matmul(grid.T), gram)
+squares = torch.zeros_like(grid)
+torch.mul(grid, grid, out=squares)
+torch.add(grid, 1, out=squares)
+mean = grid.mean()
+mean.item(), type(mean.item())
+grid.sub_(mean)
+f"the sum is {grid.sum().item():.3f}"
+mine = torch.full((4,), 2.0)
+seen = mine.numpy()
+mine.mul_(3)
+seen
+seen -= 1
+mine
+np.multiply(seen, 10, out=seen)
+mine
+shared = np.zeros(3)
+other = torch.from_numpy(shared)
+shared[1] = 4
+other
+features, wanted = torch.tensor([0.5, -1.0, 2.0, 0.0]), torch.tensor([1.0, 0.0])
+weights = torch.randn(4, 2, requires_grad=True)
+offsets = torch.randn(2, requires_grad=True)
+scores = features @ weights + offsets
+cost = F.binary_cross_entropy_with_logits(scores, wanted)
+print(scores.grad_fn, cost.grad_fn, weights.grad_fn)
+print(f"made by {cost.grad_fn}")
+cost.backward()
+weights.grad
+offsets.grad
+scores.requires_grad, scores.detach().requires_grad
 with torch.no_grad():
-    z = torch.matmul(x, w)+b
-print(z.requires_grad)
-z_det = (torch.matmul(x, w)+b).detach()
-print(z_det.requires_grad)
-inp = torch.eye(4, 5, requires_grad=True)
-out = (inp+1).pow(2).t()
-out.backward(torch.ones_like(out), retain_graph=True)
-print(f"First call\n{inp.grad}")
-out.backward(torch.ones_like(out), retain_graph=True)
-print(f"\nSecond call\n{inp.grad}")
-inp.grad.zero_()
-out.backward(torch.ones_like(out), retain_graph=True)
-print(f"\nCall after zeroing gradients\n{inp.grad}")
+    silent = features @ weights + offsets
+silent.requires_grad, torch.equal(silent, scores)
+corner = torch.tensor([[1.0, 2.0, 0.0], [0.0, -1.0, 3.0]], requires_grad=True)
+cubes = (2 * corner - 1).pow(3).t()
+seed = torch.tensor([[1.0, 0.0], [0.5, 1.0], [2.0, -1.0]])
+cubes.backward(seed, retain_graph=True)
+once = corner.grad.clone()
+cubes.backward(seed, retain_graph=True)
+corner.grad / once
+corner.grad.zero_()
+cubes.backward(gradient=seed)
+torch.equal(corner.grad, once)
+cubes.backward(seed)

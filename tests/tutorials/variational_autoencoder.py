@@ -4,22 +4,27 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-torch.manual_seed(3)
-x = torch.rand(6,10)
-We = (torch.randn(10,8)*0.2).requires_grad_(); Wm=(torch.randn(8,3)*0.2).requires_grad_(); Wl=(torch.randn(8,3)*0.2).requires_grad_(); Wd=(torch.randn(3,10)*0.2).requires_grad_()
-P=[We,Wm,Wl,Wd]
-ms=[torch.zeros_like(p) for p in P]; vs=[torch.zeros_like(p) for p in P]
-for t in range(1,6):
-    h=F.relu(x@We); mu=h@Wm; logvar=h@Wl
-    std=torch.exp(0.5*logvar); eps=torch.randn_like(std); z=mu+eps*std
-    r=torch.sigmoid(z@Wd)
-    BCE=F.binary_cross_entropy(r,x,reduction='sum')
-    KLD=-0.5*torch.sum(1+logvar-mu.pow(2)-logvar.exp())
-    loss=BCE+KLD
-    grads=torch.autograd.grad(loss,P)
+torch.manual_seed(8)
+pictures = torch.rand(5, 12).round()
+sizes = {"code": (12, 6), "middle": (6, 2), "width": (6, 2), "picture": (2, 12)}
+learned = {name: torch.randn(*size).mul_(0.3).requires_grad_() for name, size in sizes.items()}
+def lost(noise):
+    code = F.elu(pictures @ learned["code"])
+    middle, width = code @ learned["middle"], F.softplus(code @ learned["width"])
+    drawn = torch.addcmul(middle, noise, width)
+    guessed = torch.sigmoid(drawn @ learned["picture"])
+    far = F.binary_cross_entropy(guessed, pictures, reduction="sum")
+    # The divergence of normal distributions from the one of mean 0 and width 1.
+    apart = (middle.square() + width.square() - 1).sum() / 2 - width.log().sum()
+    return far, apart
+first = [torch.zeros_like(each) for each in learned.values()]
+second = [torch.zeros_like(each) for each in learned.values()]
+for turn in range(1, 7):
+    far, apart = lost(torch.randn(5, 2))
+    gradients = torch.autograd.grad(far + apart, list(learned.values()))
     with torch.no_grad():
-        for p,g,m,v in zip(P,grads,ms,vs):
-            m.mul_(0.9).add_(g,alpha=0.1); v.mul_(0.999).addcmul_(g,g,value=0.001)
-            p.addcdiv_(m/(1-0.9**t), (v/(1-0.999**t)).sqrt()+1e-8, value=-0.01)
-    print(t, f"{loss.item():.3f}")
-std
+        for each, gradient, m, v in zip(learned.values(), gradients, first, second):
+            m.lerp_(gradient, 0.1); v.mul_(0.99).addcmul_(gradient, gradient, value=0.01)
+            each.addcdiv_(m / (1 - 0.9**turn), (v / (1 - 0.99**turn)).sqrt().add_(1e-8), value=-0.02)
+    print(turn, f"{far.item():.3f} {apart.item():.3f}")
+learned["middle"]
