@@ -194,3 +194,17 @@ def test_a_wrong_gradient_does_not_pass_gradcheck() -> None:
     with pytest.raises(RuntimeError, match="Jacobian mismatch for output 0 with respect to input 0"):
         pb.autograd.gradcheck(Wrong.apply, x)
     assert pb.autograd.gradcheck(lambda x: x * 2, x) and pb.autograd.gradgradcheck(lambda x: x**3, x)
+
+
+def test_bools_and_bytes_stay_what_they_are() -> None:
+    flags, numbers = pb.tensor([[True, False], [True, True]]), pb.tensor([[1, 0], [3, 1]], dtype=pb.uint8)
+    for found, expected in (
+        (flags.triu(), [[True, False], [False, True]]), (flags.tril(), [[True, False], [True, True]]),
+        (pb.diag_embed(flags[0]), [[True, False], [False, False]]), (pb.diff(flags), [[True], [False]]),
+        (pb.sgn(flags), [[True, False], [True, True]]), (flags.any(0), [True, True]),
+    ):  # fmt: skip
+        assert found.dtype is pb.bool
+        assert found.tolist() == expected
+    for found, expected in ((numbers.all(0), [1, 0]), (numbers.any(1), [1, 1]), (numbers.triu(), [[1, 0], [0, 1]])):
+        assert found.dtype is pb.uint8
+        assert found.tolist() == expected

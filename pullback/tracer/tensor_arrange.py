@@ -76,7 +76,7 @@ def diag_embed(input: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> A
     def rule(b: Any, x: Value) -> Value:
         chosen = indexing.get(b, x, (Ellipsis, np.maximum(spot, 0)))
         mask = s.broadcast_to(b, b.capture(spot >= 0), chosen.type.shape)
-        whole = s.where(b, mask, chosen, 0)
+        whole = s.where(b, mask, chosen, False if x.type.dtype.is_bool else 0)
         return shapes.moveaxis(b, whole, (-2, -1), (dim1, dim2)) if (dim1, dim2) != (-2, -1) else whole
 
     return record("DiagEmbedBackward0", rule, input)
@@ -278,10 +278,11 @@ def unfold(input: Any, dimension: int, size: int, step: int) -> Any:
 
 
 def diff(input: Any, n: int = 1, dim: int = -1) -> Any:
-    """Differences of neighbours along an axis, n times."""
+    """Differences of neighbours along an axis, n times; of bools, whether they differ."""
     for _ in range(n):
         size = input.sizes[axis_of(dim, len(input.sizes))]
-        input = input.narrow(dim, 1, size - 1) - input.narrow(dim, 0, size - 1)
+        later, earlier = input.narrow(dim, 1, size - 1), input.narrow(dim, 0, size - 1)
+        input = later ^ earlier if input.dtype_.is_bool else later - earlier
     return input
 
 

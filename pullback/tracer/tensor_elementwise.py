@@ -55,7 +55,14 @@ frac = _floats("FracBackward0", _frac)
 sinc = _floats("SincBackward0", _sinc)
 deg2rad = _floats("Deg2RadBackward0", lambda b, x: s.mul(b, x, pi / 180.0))
 rad2deg = _floats("Rad2DegBackward0", lambda b, x: s.mul(b, x, 180.0 / pi))
-sgn = unary("SgnBackward0", a.Sign(), floats=False)
+
+
+def sgn(input: Any) -> Any:
+    """1, 0 or -1; of bools themselves."""
+    return input.clone() if input.dtype_.is_bool else _sgn(input)
+
+
+_sgn = unary("SgnBackward0", a.Sign(), floats=False)
 
 
 def logit(input: Any, eps: float | None = None) -> Any:

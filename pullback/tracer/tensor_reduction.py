@@ -193,7 +193,9 @@ argmax, argmin = _arg(True), _arg(False)
 def _truth(function: Callable[..., Value]) -> Callable[..., Any]:
     def reduced(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
         axes = axes_of(input, dim, axis)
-        return record("", lambda b, x: function(b, x, _every(x.type.rank, axes), keepdim), input)
+        # As in PyTorch, truth values of bytes are bytes.
+        kind = dtypes.u8 if input.dtype_ == dtypes.u8 else dtypes.boolean
+        return record("", lambda b, x: s.cast(b, function(b, x, _every(x.type.rank, axes), keepdim), kind), input)
 
     return reduced
 
