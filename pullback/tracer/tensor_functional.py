@@ -151,12 +151,14 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
 def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = None, ignore_index: int = -100,
              reduce: Any = None, reduction: str = "mean") -> Any:  # fmt: skip
     """Minus the log probability of each target class: ``(f[n, c, ...], i64[n, ...])``, or ``(f[c], i64[])``."""
-    if len(input.sizes) == 3 or len(input.sizes) > 4:
+    sizes = input.sizes
+    rank = len(sizes)
+    if rank == 3 or rank > 4:
         # As an image of one row, so does PyTorch.
-        n, c, *rest = input.sizes
+        n, c, *rest = sizes
         found = nll_loss(input.reshape(n, c, 1, -1), target.reshape(n, 1, -1), weight, None, ignore_index, None, reduction)
         return found.view(n, *rest) if reduction == "none" else found
-    classes = input.sizes[1 if len(input.sizes) > 1 else 0]
+    classes = sizes[1 if rank > 1 else 0]
     classes_asked = target.value
     chosen = array_of(classes_asked)
     every = not 0 <= ignore_index < classes and _are_all_below(chosen, classes)
@@ -167,18 +169,18 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
         if outside.any():
             raise OutOfBoundsError(f"Target {int(chosen[outside].flat[0])} is out of bounds.", location=caller(),
                                    help=f"classes go from 0 to {classes - 1}")  # fmt: skip
-    if len(input.sizes) > 1 and input.sizes[0] != (target.sizes or (1,))[0]:
-        raise ArgumentValueError(f"Expected input batch_size ({input.sizes[0]}) to match target batch_size "
+    if rank > 1 and sizes[0] != (target.sizes or (1,))[0]:
+        raise ArgumentValueError(f"Expected input batch_size ({sizes[0]}) to match target batch_size "
                                  f"({(target.sizes or (1,))[0]}).", location=caller())  # fmt: skip
-    if every and weight is None and chosen.ndim == 1 and len(input.sizes) == 2:
+    if every and weight is None and chosen.ndim == 1 and rank == 2:
         # What the lines below come to for rows of classes.
         return record("NllLossBackward0", _losses_of_classes(reduction), input, Unseen(classes_asked))
     kept = chosen != ignore_index
     scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
-    one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
+    one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, rank)
     factors = known(np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy)))
-    name = "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0"
-    return record(name, _picked_losses(1 if len(input.sizes) > 1 else 0, reduction), input, Unseen(factors))
+    name = "NllLossBackward0" if rank < 3 else "NllLoss2DBackward0"
+    return record(name, _picked_losses(1 if rank > 1 else 0, reduction), input, Unseen(factors))
 
 
 @kept_rules
