@@ -125,3 +125,15 @@ class UserCodeError(PullbackError, RuntimeError):
 
 class MissingPackageError(PullbackError, ImportError):
     """A package that only some of the work needs is not installed."""
+
+
+class GradcheckError(PullbackError, RuntimeError):
+    """A gradient that differs from what differences say."""
+
+
+class UnavailableError(PullbackError, AssertionError):
+    """A device that is not there."""
+
+
+class UnsupportedError(PullbackError, NotImplementedError):
+    """An operation that is not there for an element type."""

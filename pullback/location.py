@@ -88,11 +88,11 @@ def caller(skipped: int = 1) -> Location:
     frame = sys._getframe(skipped)
     while frame is not None:
         code = frame.f_code
-        key = id(code), frame.f_lasti
-        found = _places.get(key)
-        if found is not None:
-            return found[1]
         if not _is_internal(code.co_filename):
+            key = id(code), frame.f_lasti
+            found = _places.get(key)
+            if found is not None:
+                return found[1]
             if len(_places) >= MAX_PLACES:
                 _places.clear()
             location = _resolve(code, frame.f_lasti)

@@ -2,23 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
 
-from pullback.errors import ShapeError
-from pullback.ir.core import Array, Function
-from pullback.tracer.deferred import ENGINE, Runner
-from pullback.tracer.grad_mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from pullback.tensor_code import compile_waiting
+from pullback.tracer import (
+    tensor_about,
+    tensor_arithmetic,
+    tensor_arrange,
+    tensor_device,
+    tensor_elementwise,
+    tensor_linalg,
+    tensor_order,
+    tensor_product,
+    tensor_random,
+    tensor_scatter,
+)
+from pullback.tracer.deferred import ENGINE
+from pullback.tracer.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_anomaly_enabled,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
 from pullback.tracer.tensor import Tensor
+from pullback.tracer.tensor_about import *  # noqa: F403
+from pullback.tracer.tensor_activations import (
+    alpha_dropout,
+    celu,
+    celu_,
+    hardshrink,
+    prelu,
+    relu_,
+    rrelu,
+    selu_,
+    threshold,
+    threshold_,
+)
 from pullback.tracer.tensor_arithmetic import (
     abs,
-    add,
     atan,
     atan2,
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
     ceil,
     clamp,
     cos,
     cosh,
-    div,
     eq,
     erf,
     exp,
@@ -39,7 +76,6 @@ from pullback.tracer.tensor_arithmetic import (
     lt,
     maximum,
     minimum,
-    mul,
     ne,
     neg,
     pow,
@@ -54,16 +90,16 @@ from pullback.tracer.tensor_arithmetic import (
     sinh,
     sqrt,
     square,
-    sub,
     tan,
     tanh,
     trunc,
     where,
 )  # fmt: skip
+from pullback.tracer.tensor_arrange import *  # noqa: F403
 from pullback.tracer.tensor_creation import (
-    Generator,
     arange,
     as_tensor,
+    asarray,
     bernoulli,
     empty,
     empty_like,
@@ -72,23 +108,30 @@ from pullback.tracer.tensor_creation import (
     from_numpy,
     full,
     full_like,
+    hann_window,
     is_tensor,
     linspace,
     logspace,
-    manual_seed,
+    multinomial,
     normal,
     ones,
     ones_like,
     rand,
     rand_like,
     randint,
+    randint_like,
     randn,
     randn_like,
     randperm,
+    range_,
+    scalar_tensor,
     tensor,
+    tril_indices,
+    triu_indices,
     zeros,
     zeros_like,
 )  # fmt: skip
+from pullback.tracer.tensor_device import *  # noqa: F403
 from pullback.tracer.tensor_dtype import (
     Size,
     float32,
@@ -104,8 +147,16 @@ from pullback.tracer.tensor_dtype import (
 )  # fmt: skip
 from pullback.tracer.tensor_dtype import TensorDType as dtype
 from pullback.tracer.tensor_dtype import bool_ as bool
+from pullback.tracer.tensor_einsum import einsum, tensordot
+from pullback.tracer.tensor_elementwise import *  # noqa: F403
+from pullback.tracer.tensor_functional import binary_cross_entropy_with_logits, dropout, layer_norm, selu
 from pullback.tracer.tensor_index import gather, index_select, masked_fill, masked_select
-from pullback.tracer.tensor_product import addmm, bmm, dot, einsum, matmul, mm, mv, outer, tensordot
+from pullback.tracer.tensor_layers import batch_norm, bilinear, embedding, group_norm, instance_norm, pixel_shuffle, rms_norm
+from pullback.tracer.tensor_linalg import *  # noqa: F403
+from pullback.tracer.tensor_losses import cosine_similarity, kl_div, pairwise_distance
+from pullback.tracer.tensor_order import *  # noqa: F403
+from pullback.tracer.tensor_product import addmm, bmm, dot, mm, mv, outer
+from pullback.tracer.tensor_random import *  # noqa: F403
 from pullback.tracer.tensor_reduction import (
     all,
     amax,
@@ -117,18 +168,24 @@ from pullback.tracer.tensor_reduction import (
     cumprod,
     cumsum,
     log_softmax,
+    logcumsumexp,
     logsumexp,
     max,
     mean,
     min,
+    nanmean,
+    nansum,
     norm,
     softmax,
     std,
+    std_mean,
     sum,
     trace,
     var,
+    var_mean,
 )  # fmt: skip
 from pullback.tracer.tensor_reduction import prod_of as prod
+from pullback.tracer.tensor_scatter import *  # noqa: F403
 from pullback.tracer.tensor_shape import (
     broadcast_to,
     cat,
@@ -148,187 +205,98 @@ from pullback.tracer.tensor_shape import (
     t,
     transpose,
     unbind,
+    unflatten,
     unsqueeze,
 )  # fmt: skip
+from pullback.tracer.tensor_windows import (
+    avg_pool1d,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 
 float, double, long, int, short = float32, float64, int64, int32, int16
+pi, e, inf, nan = math.pi, math.e, math.inf, math.nan
+absolute = abs
+arccos = tensor_elementwise.acos
+arccosh = tensor_elementwise.acosh
+arcsin = tensor_elementwise.asin
+arcsinh = tensor_elementwise.asinh
+arctan = atan
+arctan2 = atan2
+arctanh = tensor_elementwise.atanh
+clip = clamp
+concat = cat
+concatenate = cat
+fix = trunc
+ger = outer
+greater = gt
+greater_equal = ge
+inverse = tensor_linalg.inv
+less = lt
+less_equal = le
+moveaxis = tensor_arrange.movedim
+negative = neg
+not_equal = ne
+range = range_
+row_stack = tensor_arrange.vstack
+split_with_sizes = split
+swapaxes = transpose
+swapdims = transpose
+trapz = tensor_arrange.trapezoid
 
 
-def _compile(function: Function) -> Runner:
-    # Loaded when the first tensors are looked at.
-    from pullback.compiler import CallSpec, compile_function, native_entry
-    from pullback.runtime.abi import ArgumentKind, ArgumentSpec
+def _with_out(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with ``out=``, a tensor that takes the result over."""
 
-    arguments = [ArgumentSpec(ArgumentKind.ARRAY, each.type.dtype, each.type.shape) for each in function.parameters]
-    count = len(function.result_types)
-    call = CallSpec(tuple(arguments), (False,) * count, tuple(range(count)))
-    executable = compile_function(function, call)
+    @functools.wraps(function)
+    def computed(input: Any, other: Any, *, out: Any = None, **options: Any) -> Any:
+        tensor = other if not isinstance(input, Tensor) and isinstance(other, Tensor) else None
+        first = input if tensor is None else tensor.new_tensor(input, dtype=tensor_about.result_type(input, tensor))
+        found = function(first, other, **options)
+        return found if out is None else out.copy_(found)
 
-    def miss(*arrays: Array) -> Sequence[Array]:
-        # Arrays that do not lie as the entry takes them are brought to that form.
-        for array, argument in zip(arrays, arguments, strict=True):
-            if array.shape != argument.shape:
-                raise ShapeError(f"the memory of a tensor of shape {argument.shape} has got another shape: {array.shape}",
-                                 help="reshape the tensor, not the array that shares its memory")  # fmt: skip
-        return executable(arrays)
-
-    entry = native_entry(executable, call, miss, "tensors")
-    return lambda arrays: entry(*arrays)
+    return computed
 
 
-ENGINE.compile = _compile
+add, sub, mul, div, matmul = (_with_out(each) for each in (
+    tensor_arithmetic.add, tensor_arithmetic.sub, tensor_arithmetic.mul, tensor_arithmetic.div, tensor_product.matmul,
+))  # fmt: skip
+
+subtract, multiply, divide = sub, mul, div
+
+ENGINE.compile = compile_waiting
 
 __all__ = [
-    "Generator",
-    "Size",
-    "Tensor",
-    "abs",
-    "add",
-    "addmm",
-    "all",
-    "amax",
-    "amin",
-    "any",
-    "arange",
-    "argmax",
-    "argmin",
-    "as_tensor",
-    "atan",
-    "atan2",
-    "bernoulli",
-    "bmm",
-    "bool",
-    "broadcast_to",
-    "cat",
-    "ceil",
-    "chunk",
-    "clamp",
-    "clone",
-    "cos",
-    "cosh",
-    "count_nonzero",
-    "cumprod",
-    "cumsum",
-    "diagonal",
-    "div",
-    "dot",
-    "double",
-    "dtype",
-    "einsum",
-    "empty",
-    "empty_like",
-    "enable_grad",
-    "eq",
-    "erf",
-    "exp",
-    "expm1",
-    "eye",
-    "flatten",
-    "flip",
-    "float",
-    "float32",
-    "float64",
-    "floor",
-    "floor_divide",
-    "fmod",
-    "from_dlpack",
-    "from_numpy",
-    "full",
-    "full_like",
-    "gather",
-    "ge",
-    "gt",
-    "index_select",
-    "int",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "is_grad_enabled",
-    "is_tensor",
-    "le",
-    "linspace",
-    "log",
-    "log1p",
-    "log_softmax",
-    "logaddexp",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "logspace",
-    "logsumexp",
-    "long",
-    "lt",
-    "manual_seed",
-    "masked_fill",
-    "masked_select",
-    "matmul",
-    "max",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "mm",
-    "mul",
-    "mv",
-    "narrow",
-    "ne",
-    "neg",
-    "no_grad",
-    "norm",
-    "normal",
-    "ones",
-    "ones_like",
-    "outer",
-    "permute",
-    "pow",
-    "prod",
-    "rand",
-    "rand_like",
-    "randint",
-    "randn",
-    "randn_like",
-    "randperm",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "reshape",
-    "roll",
-    "round",
-    "rsqrt",
-    "select",
-    "set_grad_enabled",
-    "short",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sinh",
-    "softmax",
-    "split",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "std",
-    "sub",
-    "sum",
-    "t",
-    "tan",
-    "tanh",
-    "tensor",
-    "tensordot",
-    "trace",
-    "transpose",
-    "trunc",
-    "uint8",
-    "uint16",
-    "uint32",
-    "uint64",
-    "unbind",
-    "unsqueeze",
-    "var",
-    "where",
-    "zeros",
-    "zeros_like",
+    "Size", "Tensor", "abs", "absolute", "add", "addmm", "all", "alpha_dropout", "amax", "amin", "any", "arange", "arccos",
+    "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "as_tensor", "asarray", "atan",
+    "atan2", "avg_pool1d", "batch_norm", "bernoulli", "bilinear", "binary_cross_entropy_with_logits", "bitwise_and",
+    "bitwise_not", "bitwise_or", "bitwise_xor", "bmm", "bool", "broadcast_to", "cat", "ceil", "celu", "celu_", "chunk",
+    "clamp", "clip", "clone", "concat", "concatenate", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "cos", "cosh", "cosine_similarity", "count_nonzero", "cumprod", "cumsum", "diagonal", "div", "divide",
+    "dot", "double", "dropout", "dtype", "e", "einsum", "embedding", "empty", "empty_like", "enable_grad", "eq", "erf", "exp",
+    "expm1", "eye", "fix", "flatten", "flip", "float", "float32", "float64", "floor", "floor_divide", "fmod", "from_dlpack",
+    "from_numpy", "full", "full_like", "gather", "ge", "ger", "greater", "greater_equal", "group_norm", "gt", "hann_window",
+    "hardshrink", "index_select", "inf", "inference_mode", "instance_norm", "int", "int16", "int32", "int64", "int8",
+    "inverse", "is_anomaly_enabled", "is_grad_enabled", "is_inference_mode_enabled", "is_tensor", "kl_div", "layer_norm",
+    "le", "less", "less_equal", "linspace", "log", "log1p", "log_softmax", "logaddexp", "logcumsumexp", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logspace", "logsumexp", "long", "lt", "masked_fill", "masked_select",
+    "matmul", "max", "max_pool1d", "max_pool2d", "max_pool3d", "maximum", "mean", "min", "minimum", "mm", "moveaxis", "mul",
+    "multinomial", "multiply", "mv", "nan", "nanmean", "nansum", "narrow", "ne", "neg", "negative", "no_grad", "norm",
+    "normal", "not_equal", "ones", "ones_like", "outer", "pairwise_distance", "permute", "pi", "pixel_shuffle", "pow",
+    "prelu", "prod", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "range", "reciprocal",
+    "relu", "relu_", "remainder", "reshape", "rms_norm", "roll", "round", "row_stack", "rrelu", "rsqrt", "scalar_tensor",
+    "select", "selu", "selu_", "set_grad_enabled", "short", "sigmoid", "sign", "sin", "sinh", "softmax", "split",
+    "split_with_sizes", "sqrt", "square", "squeeze", "stack", "std", "std_mean", "sub", "subtract", "sum", "swapaxes",
+    "swapdims", "t", "tan", "tanh", "tensor", "tensordot", "threshold", "threshold_", "trace", "transpose", "trapz",
+    "tril_indices", "triu_indices", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unflatten", "unsqueeze", "var",
+    "var_mean", "where", "zeros", "zeros_like",
+    *tensor_about.__all__, *tensor_arrange.__all__, *tensor_device.__all__, *tensor_elementwise.__all__,
+    *tensor_linalg.__all__, *tensor_order.__all__, *tensor_random.__all__, *tensor_scatter.__all__,
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from tensor_more_expressions import GROUPS as MORE
 
 NUMBERS = np.random.RandomState(3)
 X = NUMBERS.uniform(-2, 2, (3, 4)).astype(np.float32)
@@ -83,7 +84,9 @@ F.normalize(x) ; F.normalize(x, dim=0) ; F.layer_norm(x, (4,)) ; F.layer_norm(x,
 F.dropout(x, 0.5, training=False)
 """
 
-GROUPS = {"arithmetic": ARITHMETIC, "reduction": REDUCTION, "shape": SHAPE, "product": PRODUCT, "functional": FUNCTIONAL}
+GROUPS = {
+    "arithmetic": ARITHMETIC, "reduction": REDUCTION, "shape": SHAPE, "product": PRODUCT, "functional": FUNCTIONAL, **MORE,
+}  # fmt: skip
 
 
 def expressions(group: str) -> list[str]:

@@ -99,6 +99,8 @@ def test_a_way_is_found_again_and_tells_shapes_apart() -> None:
         ((left * factor).tanh() * right * right).sum().backward()
         return x.grad
 
+    # Tests before this one may have left as many ways as are kept.
+    WAYS.known.clear()
     run(2.0, False)
     count = len(WAYS.known)
     assert run(3.0, False).tolist() != run(2.0, False).tolist()
@@ -419,3 +421,58 @@ def test_nll_loss_leaves_out_what_is_to_be_ignored_and_refuses_other_numbers() -
     for wrong in (4, -1):
         with pytest.raises(PullbackError, match=f"Target {wrong} is out of bounds"):
             functional.nll_loss(x, pb.tensor([1, wrong, 2]))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x: x + 1.5, lambda x: 2.5 - x, lambda x: x / 2, lambda x: 2 / x, pb.sin, pb.sigmoid, lambda x: pb.atan2(x, x),
+        lambda x: pb.xlogy(x, x), lambda x: x.logsumexp(0), lambda x: x.softmax(0), lambda x: x.log_softmax(0),
+        lambda x: x.clamp(max=1.5), lambda x: pb.where(x > 1, x, 0.5), lambda x: x.pow(0.5), lambda x: pb.logit(x, 0.1),
+        lambda x: pb.maximum(x, pb.tensor(1.5)), lambda x: x.lerp(x, 0.5) if x.dtype.is_floating_point else x * 0.5,
+    ],
+)  # fmt: skip
+def test_the_default_float_is_a_part_of_what_is_asked_for(step: Callable[[Any], Any]) -> None:
+    found = []
+    try:
+        for kind in (pb.float32, pb.float64) * 2:
+            pb.set_default_dtype(kind)
+            result = step(pb.tensor([1, 2, 3]))
+            found.append((result.dtype, result.tolist()))
+    finally:
+        pb.set_default_dtype(pb.float32)
+    assert [dtype for dtype, _ in found] == [pb.float32, pb.float64] * 2
+    assert found[:2] == found[2:]
+    assert np.allclose(found[0][1], found[1][1], rtol=1e-6)
+
+
+def test_the_default_float_leaves_tensors_of_floats_alone() -> None:
+    x, y = leaf(3), leaf(3)
+    try:
+        for kind in (pb.float32, pb.float64, pb.float32):
+            pb.set_default_dtype(kind)
+            assert (x * 1.5 + 2.5).dtype is pb.float32
+            assert pb.exp(y.detach()).dtype is pb.float32
+            with pb.no_grad():
+                y -= 0.5
+            assert y.dtype is pb.float32
+    finally:
+        pb.set_default_dtype(pb.float32)
+
+
+def test_anomalies_are_looked_for_on_a_way_that_is_known() -> None:
+    def losses(x: Any) -> Any:
+        return (x.sqrt() * 0).sum()
+
+    for _ in range(2):
+        losses(leaf(3).abs()).backward()
+        x = pb.zeros(3, requires_grad=True)
+        losses(x).backward()
+        assert np.isnan(x.grad.tolist()).all()
+    loss = losses(pb.zeros(3, requires_grad=True))
+    with (
+        pytest.warns(UserWarning, match="Anomaly Detection"),
+        pb.autograd.detect_anomaly(),
+        pytest.raises(RuntimeError, match="returned nan values in its 0th output"),
+    ):
+        loss.backward()

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from pullback.errors import AutogradError
+from pullback.errors import ArgumentError, AutogradError
 from pullback.ir.ad.build import DerivativeBuilder
 from pullback.ir.core import Value
 from pullback.ir.ops.arithmetic import Cast
@@ -24,9 +24,11 @@ from pullback.ir.ops.shape import Assemble
 from pullback.ir.ops.window import DynamicAdd
 from pullback.ir.types import ArrayType
 from pullback.location import Location, caller
-from pullback.tracer.deferred import Slots, Waiting, take_apart
+from pullback.tracer.deferred import Slots, Waiting, array_of, take_apart
+from pullback.tracer.grad_mode import anomalies
 from pullback.tracer.recipe import Adjoint, Recipe, joint_recipe
 from pullback.tracer.storage import Version
+from pullback.tracer.tensor_mark import IsTensor
 from pullback.tracer.unit import Unit
 
 Edge: TypeAlias = "tuple[Node | None, int]"
@@ -40,6 +42,8 @@ SECOND_BACKWARD = (
 )
 
 _TENSOR_NAMES = {"f32": "FloatTensor", "f64": "DoubleTensor", "i64": "LongTensor", "i32": "IntTensor"}
+_BY_OPERANDS = ("DivBackward0",)
+"""Steps whose results may be written to: PyTorch's derivative reads the operands alone; here what was read is kept."""
 _sequence = itertools.count()
 
 Written: TypeAlias = "tuple[Version, int, Node | str | None, int]"
@@ -115,7 +119,7 @@ class Node:
         return type(self).__name__
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {hex(id(self))}>"
+        return f"<{type(self).__name__} object at {hex(id(self))}>"
 
     def register_hook(self, fn: Hook) -> RemovableHandle:
         """Call ``fn(grad_inputs, grad_outputs)`` after this node; what it returns replaces grad_inputs."""
@@ -136,6 +140,11 @@ class Node:
         if self._output_hooks is None:
             self._output_hooks = {}
         return self._output_hooks.setdefault(output, [])
+
+    @property
+    def output_count(self) -> int:
+        """How many outputs this step has; 0 where nobody counts them."""
+        return 0
 
     def apply(self, run: Backward, gradients: list[Gradient | None]) -> list[Gradient | None]:
         """Gradients of the inputs from those of the outputs."""
@@ -216,6 +225,10 @@ class Recorded(Node):
         """What the step did."""
         return self.pattern.recipe
 
+    @property
+    def output_count(self) -> int:
+        return len(self.recipe.outputs)
+
     def refuse(self, message: str) -> None:
         """Going back through this step is an error with this message."""
         self._refusal = message
@@ -261,10 +274,14 @@ class Recorded(Node):
     def check_versions(self, reads: Sequence[int]) -> None:
         """Raises: AutogradError where a tensor that the gradient reads was written to since."""
         for place, (version, count, source, number) in self.versions.items():
-            if version.count != count and place in reads:
+            given = place < len(self.recipe.input_types)
+            if version.count != count and place in reads and (given or self.name() not in _BY_OPERANDS):
                 kind = self.saved[place].type
-                step = isinstance(source, Node) and not isinstance(source, AccumulateGrad)
-                maker = source if isinstance(source, str) else source.name() if step else ""  # type: ignore[union-attr]
+                if version.writer and given:
+                    maker, number = version.writer, 0
+                else:
+                    step = isinstance(source, Node) and not isinstance(source, AccumulateGrad)
+                    maker = source if isinstance(source, str) else source.name() if step else ""  # type: ignore[union-attr]
                 words = f", which is output {number} of {maker}," if maker else ""
                 what = f"[torch.{_TENSOR_NAMES[kind.dtype.name]} {list(kind.shape)}]{words}"
                 raise AutogradError(
@@ -323,6 +340,9 @@ class AccumulateGrad(Node):
     """Where a leaf's gradient arrives: `variable` is the leaf."""
 
     __slots__ = ("variable",)
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
 
     def __init__(self, variable: Gradient) -> None:
         super().__init__(())
@@ -388,10 +408,21 @@ class Backward:
     def hooked(self, hooks: Sequence[Hook], gradient: Gradient) -> Gradient:
         """The gradient after a tensor's hooks."""
         for hook in list(hooks):
-            changed = hook(gradient)
-            if changed is not None:
-                gradient = changed
+            gradient = after_hook(hook, gradient)
         return gradient
+
+
+def after_hook(hook: Hook, gradient: Any) -> Any:
+    """A gradient after a tensor's hook. Raises: ArgumentError, AutogradError where that gives what cannot stand for it."""
+    changed = hook(gradient)
+    if changed is None:
+        return gradient
+    if not isinstance(changed, IsTensor):
+        raise ArgumentError(f"expected Variable, but hook returned '{type(changed).__name__}'", location=caller())
+    if changed.value.type.shape != gradient.value.type.shape:  # type: ignore[attr-defined]
+        raise AutogradError(f"hook '{getattr(hook, '__name__', type(hook).__name__)}' has changed the size of value",
+                            location=caller())  # fmt: skip
+    return changed
 
 
 def _reachable(roots: Sequence[Node]) -> dict[Node, int]:
@@ -479,8 +510,7 @@ def _visit(
     captured: list[Gradient | None], accumulate: bool, targets: Any, needed: set[Node] | None,
 ) -> Sequence[Gradient | None]:  # fmt: skip
     """One node: hooks, captures, its derivative."""
-    outputs = len(node.recipe.outputs) if isinstance(node, Recorded) else len(slots)
-    slots.extend([None] * (outputs - len(slots)))
+    slots.extend([None] * (node.output_count - len(slots)))
     for hook in list(node._prehooks or ()):
         changed = hook(tuple(slots))
         if changed is not None:
@@ -498,8 +528,17 @@ def _visit(
     if needed is not None and not any(following in needed for following, _ in node.next_functions):
         return ()
     results = node.apply(run, slots)
+    if anomalies.get() == "nan":
+        _check_numbers(node, results)
     for hook in list(node._hooks or ()):
         changed = hook(tuple(results), tuple(slots))
         if changed is not None:
             results = list(changed) if isinstance(changed, tuple) else [changed]
     return results
+
+
+def _check_numbers(node: Node, results: Sequence[Gradient | None]) -> None:
+    """Raises: AutogradError for a gradient with a NaN in it, where anomalies are looked for."""
+    for place, result in enumerate(results):
+        if result is not None and np.isnan(array_of(result.value)).any():
+            raise AutogradError(f"Function '{node.name()}' returned nan values in its {place}th output.", location=caller())

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from pullback.dtypes import DType
-from pullback.errors import AutogradError
+from pullback.errors import ArgumentValueError, AutogradError
 from pullback.ir.core import Value
 from pullback.ir.types import Shape
 from pullback.location import caller
 from pullback.tracer.autograd import Backward, walk_back
 from pullback.tracer.contents import known
 from pullback.tracer.deferred import ENGINE
-from pullback.tracer.grad_mode import _Mode
+from pullback.tracer.grad_mode import _Mode, anomalies
 from pullback.tracer.tensor_base import TensorBase
+from pullback.tracer.tensor_shape import stack
 from pullback.tracer.way_back import go_back
 
 
@@ -57,28 +58,23 @@ def sequence_of(values: Any) -> list[Any]:
     return [values] if isinstance(values, TensorBase) else list(values)
 
 
-def run_backward(roots: Any, gradients: Any, retain_graph: bool | None, create_graph: bool, inputs: Any = None) -> None:
+def run_backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
+                 inputs: Any = None) -> None:  # fmt: skip
     """Let the gradients of the roots arrive at all leaves, or at `inputs`."""
-    tensors = sequence_of(roots)
-    given = (
-        [None] * len(tensors)
-        if gradients is None
-        else [gradients]
-        if isinstance(gradients, TensorBase)
-        else list(gradients)
-    )
-    first = first_gradients(tensors, given)
+    roots = sequence_of(tensors)
+    given = [None] * len(roots) if grad_tensors is None else sequence_of(grad_tensors)
+    first = first_gradients(roots, given)
     wanted = None if inputs is None else sequence_of(inputs)
     if wanted is not None and not wanted:
         raise AutogradError("`inputs` argument to `backward()` cannot be empty.", location=caller())
     retained = create_graph if retain_graph is None else retain_graph
     reached: list[Any] | None = None
-    if wanted is None and not create_graph and len(tensors) == 1:
-        reached = go_back(tensors[0], first[0].value, retained)
+    if wanted is None and not create_graph and len(roots) == 1 and not anomalies.get():
+        reached = go_back(roots[0], first[0].value, retained)
     if reached is None:
-        run = Backward(tensors[0], retained, create_graph)
+        run = Backward(roots[0], retained, create_graph)
         with _Mode(create_graph):
-            captured = walk_back(run, tensors, first, wanted, accumulate=True)
+            captured = walk_back(run, roots, first, wanted, accumulate=True)
             for tensor, gradient in zip(wanted or (), captured, strict=False):
                 if gradient is not None and tensor.node is not None:
                     tensor.accumulate(gradient, run)
@@ -88,15 +84,24 @@ def run_backward(roots: Any, gradients: Any, retain_graph: bool | None, create_g
         waiting = dict.fromkeys([tensor._grad.value for tensor in reached if tensor._grad is not None])
         if waiting:
             # The roots with them: looking at the loss later would compute once more what lies below it.
-            waiting.update((tensor.value, None) for tensor in tensors)
+            waiting.update((tensor.value, None) for tensor in roots)
         ENGINE.run([value for value in waiting if value.contents.array is None])
 
 
 def gradients_of(
     outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None, create_graph: bool = False,
-    allow_unused: bool | None = None, materialize_grads: bool = False,
+    only_inputs: bool = True, allow_unused: bool | None = None, is_grads_batched: bool = False,
+    materialize_grads: bool = False,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """``autograd.grad``: the gradients of outputs by inputs, without touching any ``grad``."""
+    """``autograd.grad``: the gradients of outputs by inputs, without touching any ``grad``.
+
+    With `is_grads_batched` each of `grad_outputs` has one more axis in front, and so have the results.
+    """
+    if materialize_grads and allow_unused is False:
+        raise ArgumentValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+                                 "allow_unused=False.", location=caller())  # fmt: skip
+    if is_grads_batched:
+        return _batched(outputs, inputs, sequence_of(grad_outputs), create_graph, bool(allow_unused), materialize_grads)
     tensors, wanted = sequence_of(outputs), sequence_of(inputs)
     given = [None] * len(tensors) if grad_outputs is None else sequence_of(grad_outputs)
     first = first_gradients(tensors, given)
@@ -107,13 +112,23 @@ def gradients_of(
     with _Mode(create_graph):
         found = walk_back(run, tensors, first, wanted, accumulate=False)
     results: list[Any] = []
-    for tensor, gradient in zip(wanted, found, strict=True):
+    for place, (tensor, gradient) in enumerate(zip(wanted, found, strict=True)):
         if gradient is None and materialize_grads:
             gradient = tensor.of_array(np.zeros(tensor.sizes, tensor.dtype_.numpy))
         elif gradient is None and not allow_unused:
             raise AutogradError(
-                "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this "
-                "is the desired behavior.", location=caller(),
+                f"The differentiated Tensor at index {place} appears to not have been used in the graph. Set "
+                "allow_unused=True if this is the desired behavior.", location=caller(),
             )  # fmt: skip
         results.append(gradient)
     return tuple(results)
+
+
+def _batched(outputs: Any, inputs: Any, grad_outputs: Sequence[Any], create_graph: bool, allow_unused: bool,
+             materialize_grads: bool) -> tuple[Any, ...]:  # fmt: skip
+    """One walk back for each place of the first axis of the outputs' gradients."""
+    rows = []
+    for place in range(grad_outputs[0].sizes[0]):
+        given = [each[place] for each in grad_outputs]
+        rows.append(gradients_of(outputs, inputs, given, True, create_graph, True, allow_unused, False, materialize_grads))
+    return tuple(None if column[0] is None else stack(column) for column in zip(*rows, strict=True))

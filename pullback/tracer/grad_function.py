@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pullback.errors import AutogradError
+from pullback.errors import ArgumentError, AutogradError
 from pullback.location import caller
 from pullback.tracer.autograd import SECOND_BACKWARD, Backward, Edge, Gradient, Node, named
 from pullback.tracer.grad_mode import _Mode, is_grad_enabled
 from pullback.tracer.storage import Version
 from pullback.tracer.tensor_base import TensorBase
+from pullback.tracer.tensor_reduction import sum as tensor_sum
 
 
 class FunctionNode(Node):
@@ -19,11 +20,13 @@ class FunctionNode(Node):
 
     __slots__ = (
         "__dict__", "_dirty", "_freed", "_function", "_materialize", "_non_differentiable", "_saved", "_saved_versions",
-        "_templates", "needs_input_grad",
+        "_sizes", "_templates", "needs_input_grad",
     )  # fmt: skip
 
-    def __init__(self, function: type[Function], next_functions: tuple[Edge, ...], needs: tuple[bool, ...]) -> None:
+    def __init__(self, function: type[Function], next_functions: tuple[Edge, ...], needs: tuple[bool, ...],
+                 sizes: tuple[tuple[int, ...] | None, ...]) -> None:  # fmt: skip
         super().__init__(next_functions)
+        self._sizes = sizes
         self._function = function
         self.needs_input_grad = needs
         self._saved: tuple[Any, ...] = ()
@@ -35,7 +38,15 @@ class FunctionNode(Node):
         self._freed = False
 
     def save_for_backward(self, *tensors: Any) -> None:
-        """Keep tensors for backward; it checks that nobody wrote to them since."""
+        """Keep tensors (or None) for backward; it checks that nobody wrote to them since.
+
+        Raises: ArgumentError for anything else.
+        """
+        for place, each in enumerate(tensors):
+            if not isinstance(each, TensorBase | None):
+                raise ArgumentError(f"save_for_backward can only save variables, but argument {place} is of type "
+                                    f"{type(each).__name__}", location=caller(),
+                                    help="keep other things as attributes of ctx")  # fmt: skip
         self._saved = tensors
         self._saved_versions = [
             (each._counter, each._counter.count) if isinstance(each, TensorBase) else None for each in tensors
@@ -67,18 +78,22 @@ class FunctionNode(Node):
         """Whether a gradient that nobody gave arrives as zeros (True) or as None."""
         self._materialize = value
 
+    @property
+    def output_count(self) -> int:
+        return len(self._templates)
+
     def apply(self, run: Backward, gradients: list[Gradient | None]) -> list[Gradient | None]:
         if self._freed:
             raise AutogradError(SECOND_BACKWARD, location=caller())
         given: list[Any] = []
         for gradient, (kind, sizes) in zip(gradients, self._templates, strict=False):
-            if gradient is None and self._materialize:
+            if gradient is None and self._materialize and kind is not None:
                 gradient = run.zeros(sizes, kind)
             given.append(gradient)
         with _Mode(run.create_graph):
             found = self._function.backward(self, *given)
         results = list(found) if isinstance(found, tuple) else [found]
-        count = len(self.next_functions)
+        count = len(self._sizes)
         extra = [each for each in results[count:] if each is not None]
         if len(results) < count or extra:
             raise AutogradError(
@@ -87,7 +102,26 @@ class FunctionNode(Node):
             )  # fmt: skip
         if not run.retain_graph and self._saved:
             self._freed, self._saved, self._saved_versions = True, (), []
-        return results[:count]
+        tensors = [place for place, sizes in enumerate(self._sizes) if sizes is not None]
+        return [self._fitting(place, results[place]) for place in tensors]
+
+    def _fitting(self, place: int, gradient: Any) -> Any:
+        """A gradient in the sizes of its input. Raises: AutogradError where it has others."""
+        sizes = self._sizes[place]
+        if gradient is None or sizes is None or not self.needs_input_grad[place]:
+            return None
+        if not isinstance(gradient, TensorBase):
+            raise ArgumentError(f"expected Variable or None (got {type(gradient).__name__})", location=caller())
+        if gradient.sizes == sizes:
+            return gradient
+        lead = len(gradient.sizes) - len(sizes)
+        if lead < 0 or any(mine not in (1, size) for mine, size in zip(sizes, gradient.sizes[lead:], strict=True)):
+            raise AutogradError(
+                f"Function {type(self).__name__} returned an invalid gradient at index {place} - got {list(gradient.sizes)} "
+                f"but expected shape compatible with {list(sizes)}", location=caller(),
+            )  # fmt: skip
+        axes = (*range(lead), *(lead + axis for axis, size in enumerate(sizes) if size == 1 != gradient.sizes[lead + axis]))
+        return tensor_sum(gradient, axes, True).reshape(sizes)
 
 
 class Function:
@@ -111,14 +145,23 @@ class Function:
 
     setup_context: Callable[..., None] | None = None
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises: AutogradError: forward is called by apply."""
+        raise AutogradError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style autograd function "
+            "with static forward method. (Example: https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)",
+            location=caller(), help="call apply",
+        )  # fmt: skip
+
     @classmethod
     def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Run forward, and remember backward if an argument requires grad."""
         tensors = [each for each in args if isinstance(each, TensorBase)]
         needs = tuple(isinstance(each, TensorBase) and each.needs_grad for each in args)
         active = is_grad_enabled() and any(needs)
-        edges = tuple(each.edge() if isinstance(each, TensorBase) and active else (None, 0) for each in args)
-        node = named(f"{cls.__name__}Backward", FunctionNode)(cls, edges, needs)
+        edges = tuple(each.edge() if active else (None, 0) for each in tensors)
+        sizes = tuple(each.sizes if isinstance(each, TensorBase) else None for each in args)
+        node = named(f"{cls.__name__}Backward", FunctionNode)(cls, edges, needs, sizes)
         with _Mode(False):
             if cls.setup_context is None:
                 output = cls.forward(node, *args, **kwargs)
@@ -142,10 +185,22 @@ def _made(node: FunctionNode, number: int, result: Any, inputs: Sequence[Any]) -
     if id(result) in node._non_differentiable or not result.dtype_.is_float:
         return result
     dirty = any(result is each for each in node._dirty)
+    if dirty and result.needs_grad and result.node is None:
+        raise AutogradError("a leaf Variable that requires grad has been used in an in-place operation.", location=caller())
     if not dirty and any(result is each for each in inputs):
         result = result._aliased(result._counter)
     result._grad_fn, result._output_nr, result._requires_grad = node, number, True
     return result
+
+
+class DelayedError(Node):
+    """Where going back ends with an error: the gradient of what was differentiable once."""
+
+    __slots__ = ()
+
+    def apply(self, run: Backward, gradients: list[Gradient | None]) -> list[Gradient | None]:
+        raise AutogradError("trying to differentiate twice a function that was marked with @once_differentiable",
+                            location=caller())  # fmt: skip
 
 
 def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -153,7 +208,14 @@ def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def wrapped(ctx: Any, *gradients: Any) -> Any:
         with _Mode(False):
-            return function(ctx, *gradients)
+            found = function(ctx, *gradients)
+        sources = [each for each in gradients if isinstance(each, TensorBase) and each.needs_grad]
+        if not (is_grad_enabled() and sources):
+            return found
+        node = named("Error", DelayedError)(tuple(each.edge() for each in sources))
+        results = found if isinstance(found, tuple) else (found,)
+        marked = tuple([each.of_value(each.value, node) if isinstance(each, TensorBase) else each for each in results])
+        return marked if isinstance(found, tuple) else marked[0]
 
     wrapped.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
     return wrapped

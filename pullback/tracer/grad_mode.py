@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -58,6 +59,41 @@ class _Mode:
         return within  # type: ignore[return-value]
 
 
+anomalies: ContextVar[str] = ContextVar("pullback_anomalies", default="")
+"""What is looked for on the way back: nothing, "on" (nothing as well), or "nan"."""
+
+
+class set_detect_anomaly:
+    """Look for NaN in gradients at once; as a context manager, until the end of the block."""
+
+    def __init__(self, mode: bool, check_nan: bool = True) -> None:
+        self._before = anomalies.get()
+        anomalies.set(("nan" if check_nan else "on") if mode else "")
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: object) -> None:
+        anomalies.set(self._before)
+
+
+class detect_anomaly(set_detect_anomaly):
+    """In the block, a gradient with a NaN in it is an error that names the step."""
+
+    def __init__(self, check_nan: bool = True) -> None:
+        warnings.warn("Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled for "
+                      "debugging.", UserWarning, stacklevel=2)  # fmt: skip
+        self._before, self._wanted = anomalies.get(), "nan" if check_nan else "on"
+
+    def __enter__(self) -> None:
+        anomalies.set(self._wanted)
+
+
+def is_anomaly_enabled() -> bool:
+    """Whether gradients are looked at for NaN."""
+    return bool(anomalies.get())
+
+
 class no_grad(_Mode):
     """Operations inside are not recorded: ``with no_grad(): …`` or ``@no_grad()``."""
 
@@ -80,17 +116,51 @@ class enable_grad(_Mode):
         return super().__new__(cls) if function is None else _Mode(True)(function)
 
 
+class inference_mode(_Mode):
+    """As no_grad: ``with inference_mode(): …`` or ``@inference_mode()``. Its tensors may be used as any others later."""
+
+    def __init__(self, mode: bool | Callable[..., Any] = True) -> None:
+        super().__init__(not mode)
+        self._outer_inference: list[bool] = []
+
+    def __new__(cls, mode: bool | Callable[..., Any] = True) -> Any:
+        return super().__new__(cls) if isinstance(mode, bool) else _Mode(False)(mode)
+
+    def __enter__(self) -> None:
+        self._outer_inference.append(_inference.get())
+        _inference.set(not self._wanted)
+        self._before.append(_enabled.get())
+        # inference_mode(False) inside of no_grad does not record.
+        _enabled.set(self._wanted and (_enabled.get() or self._outer_inference[-1]))
+
+    def __exit__(self, *exception: object) -> None:
+        _inference.set(self._outer_inference.pop())
+        super().__exit__(*exception)
+
+
+_inference: ContextVar[bool] = ContextVar("pullback_inference", default=False)
+
+
+def is_inference_mode_enabled() -> bool:
+    """Whether this runs inside of inference_mode."""
+    return _inference.get()
+
+
 class set_grad_enabled(_Mode):
     """Switch recording at once; as a context manager, until the end of the block."""
 
     def __init__(self, mode: bool) -> None:
         super().__init__(bool(mode))
+        self.mode = bool(mode)
         self._outer = _enabled.get()
         _enabled.set(self._wanted)
 
     def __enter__(self) -> None:
         self._before.append(self._outer)
         _enabled.set(self._wanted)
+
+    def __repr__(self) -> str:
+        return f"torch.autograd.grad_mode.set_grad_enabled(mode={self.mode})"
 
     def __call__(self, function: F) -> F:
         _enabled.set(self._outer)

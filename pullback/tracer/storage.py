@@ -32,6 +32,8 @@ class Version:
 
     # Most are never written to: they say so by their class.
     count: int = 0
+    writer: str = ""
+    """The step that wrote last, for messages."""
 
 
 class Storage:

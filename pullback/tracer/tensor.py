@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator as operators
 import warnings
 from collections.abc import Iterator
 from math import prod
@@ -10,11 +11,11 @@ from weakref import ref
 
 import numpy as np
 
-from pullback.errors import ArgumentError, AutogradError
-from pullback.ir.ops import arithmetic
+from pullback.errors import ArgumentError, ArgumentValueError, AutogradError, OutOfBoundsError
 from pullback.ir.ops.arithmetic import Cast
 from pullback.location import caller
 from pullback.tracer import tensor_arithmetic as ar
+from pullback.tracer import tensor_elementwise as ew
 from pullback.tracer import tensor_index as ix
 from pullback.tracer import tensor_product as pr
 from pullback.tracer import tensor_reduction as rd
@@ -22,13 +23,16 @@ from pullback.tracer import tensor_shape as sh
 from pullback.tracer.autograd import Hook, Node, RemovableHandle
 from pullback.tracer.backward import run_backward
 from pullback.tracer.storage import Version
-from pullback.tracer.tensor_apply import DTYPE_WORDS, emit, written
+from pullback.tracer.tensor_apply import DTYPE_WORDS, default_float, number_dtype, written
 from pullback.tracer.tensor_base import TensorBase, record, write_recorded
 from pullback.tracer.tensor_call import call_numpy
-from pullback.tracer.tensor_dtype import BY_KIND, Size, TensorDType, int32, int64
+from pullback.tracer.tensor_device import device
+from pullback.tracer.tensor_dtype import BY_KIND, Size, TensorDType, int8, int16, int32, int64, kind_of, uint8
 from pullback.tracer.tensor_dtype import bool_ as boolean
 from pullback.tracer.tensor_dtype import float32 as single
 from pullback.tracer.tensor_dtype import float64 as double
+from pullback.tracer.tensor_inplace import in_place
+from pullback.tracer.tensor_methods import TensorMethods
 from pullback.tracer.tensor_text import tensor_text
 
 # Inside the class these names are methods.
@@ -37,11 +41,33 @@ Int: TypeAlias = int
 Float: TypeAlias = float
 Number: TypeAlias = "bool | int | float"
 
+_OPERATORS: dict[Any, Any] = {
+    np.add: operators.add, np.subtract: operators.sub, np.multiply: operators.mul, np.divide: operators.truediv,
+    np.floor_divide: operators.floordiv, np.power: operators.pow, np.remainder: operators.mod, np.less: operators.lt,
+    np.less_equal: operators.le, np.greater: operators.gt, np.greater_equal: operators.ge, np.equal: operators.eq,
+    np.not_equal: operators.ne,
+}  # fmt: skip
 
-class Tensor(TensorBase):
-    """A multi-dimensional array that remembers how it was made; see the module `pullback` for how to make one."""
+_COMPARED = (TensorBase, bool, int, float, np.ndarray, np.generic)
+"""What the elements of a tensor are compared with; anything else is another thing as a whole."""
 
-    __slots__ = ()
+
+class Tensor(TensorMethods):
+    """A multi-dimensional array that remembers how it was made; see the module `pullback` for how to make one.
+
+    ``Tensor(2, 3)`` has these sizes, ``Tensor([1, 2])`` these elements, both in the default float.
+    """
+
+    __slots__ = ("__dict__",)
+
+    def __new__(cls, *args: Any) -> Tensor:
+        kind = default_float().numpy
+        if len(args) == 1 and not isinstance(args[0], Int):
+            return cls.of_array(np.array(args[0].array() if isinstance(args[0], TensorBase) else args[0], kind))
+        return cls.of_array(np.zeros(args if args else (0,), kind))
+
+    def __init__(self, *args: Any) -> None:
+        pass
 
     # What it is
 
@@ -51,6 +77,8 @@ class Tensor(TensorBase):
 
     def size(self, dim: Int | None = None) -> Any:
         """All sizes, or that of one axis."""
+        if dim is not None and not self.sizes:
+            raise OutOfBoundsError(f"Dimension specified as {dim} but tensor has no dimensions", location=caller())
         return Size(self.sizes) if dim is None else self.sizes[sh.axis_of(dim, len(self.sizes))]
 
     @property
@@ -113,7 +141,8 @@ class Tensor(TensorBase):
 
     def __repr__(self) -> str:
         node = self.node
-        return tensor_text(self.array(), requires_grad=self.needs_grad, grad_fn_name=None if node is None else node.name())
+        return tensor_text(self.array(), requires_grad=self.needs_grad, default_dtype=default_float().numpy,
+                           grad_fn_name=None if node is None else type(node).__name__)  # fmt: skip
 
     def __format__(self, specification: str) -> str:
         return format(self.item(), specification) if not self.sizes else object.__format__(self, specification)
@@ -151,11 +180,16 @@ class Tensor(TensorBase):
             raise AutogradError("Boolean value of Tensor with no values is ambiguous", location=caller())
         return bool(self.item())
 
+    def _only(self) -> Number:
+        if self.numel() != 1:
+            raise ArgumentValueError("only one element tensors can be converted to Python scalars", location=caller())
+        return self.item()
+
     def __float__(self) -> Float:
-        return float(self.item())
+        return float(self._only())
 
     def __int__(self) -> Int:
-        return int(self.item())
+        return int(self._only())
 
     def __index__(self) -> Int:
         if self.dtype_.is_float or self.numel() != 1:
@@ -168,6 +202,9 @@ class Tensor(TensorBase):
         return iter(sh.unbind(self))
 
     def __contains__(self, element: Any) -> Bool:
+        if not isinstance(element, TensorBase | Bool | Int | Float):
+            raise AutogradError("Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+                                f"{type(element)}.", location=caller())  # fmt: skip
         return bool(np.any(self.array() == (element.array() if isinstance(element, TensorBase) else element)))
 
     def __dlpack__(self, **keywords: Any) -> Any:
@@ -233,8 +270,18 @@ class Tensor(TensorBase):
             if not isinstance(gradient, TensorBase):
                 raise ArgumentError(f"assigned grad expected to be a Tensor or None but got grad of type "
                                     f"{type(gradient).__name__}", location=caller())  # fmt: skip
+            if gradient.dtype_ != self.dtype_:
+                words = DTYPE_WORDS[gradient.dtype_.name].lower(), DTYPE_WORDS[self.dtype_.name]
+                raise AutogradError(
+                    f"attempting to assign a gradient with dtype '{words[0]}' to a tensor with grad_dtype '{words[1]}'. The "
+                    "gradient must match the tensor's grad_dtype (defaults to the tensor's dtype).", location=caller(),
+                )  # fmt: skip
             if gradient.sizes != self.sizes:
-                raise AutogradError("assigned grad has data of a different size", location=caller())
+                raise AutogradError(
+                    f"attempting to assign a gradient of size '{list(gradient.sizes)}' to a tensor of size "
+                    f"'{list(self.sizes)}'. Please ensure that the gradient and the tensor are the same size",
+                    location=caller(),
+                )  # fmt: skip
         self._grad = gradient
 
     def backward(self, gradient: Any = None, retain_graph: Bool | None = None, create_graph: Bool = False,
@@ -347,10 +394,10 @@ class Tensor(TensorBase):
     __setitem__ = ix.put
 
     def __eq__(self, other: object) -> Any:
-        return ar.eq(self, other)
+        return ar.eq(self, other) if isinstance(other, _COMPARED) else NotImplemented
 
     def __ne__(self, other: object) -> Any:
-        return ar.ne(self, other)
+        return ar.ne(self, other) if isinstance(other, _COMPARED) else NotImplemented
 
     def __pos__(self) -> Tensor:
         return self
@@ -359,7 +406,13 @@ class Tensor(TensorBase):
         return pr.matmul(self.of_array(np.array(other)), self)
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return ar.floor(ar.rdiv(self, other))
+        return ar.floor_divide(self.of_array(np.array(other, number_dtype(other).numpy)), self)
+
+    def __rmod__(self, other: Any) -> Any:
+        return ar.remainder(other, self)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return ew.bitwise_left_shift(self.of_array(np.array(other)), self)
 
     # Functions as methods
 
@@ -391,7 +444,12 @@ class Tensor(TensorBase):
 
     @property
     def mT(self) -> Any:
+        if len(self.sizes) < 2:
+            raise AutogradError("tensor.mT is only supported on matrices or batches of matrices. Got "
+                                f"{len(self.sizes)}-D tensor.", location=caller())  # fmt: skip
         return sh.transpose(self, -2, -1)
+
+    H = mH = mT
 
     def where(self, condition: Any, other: Any) -> Any:
         """Itself where the condition holds, else other."""
@@ -406,14 +464,33 @@ class Tensor(TensorBase):
                 dtype = each
             elif isinstance(each, TensorBase):
                 dtype = BY_KIND[each.dtype_]
-            elif str(each) != "cpu":
-                raise ArgumentError(f"there is no device {each}: tensors live in the processor's memory", location=caller())
-        if dtype is None or dtype.kind == self.dtype_:
+            elif isinstance(each, type):
+                dtype = BY_KIND[kind_of(each)]
+            elif not isinstance(each, Bool):
+                self._here(each)
+        if options.get("device") is not None:
+            self._here(options["device"])
+        kind = None if dtype is None else kind_of(dtype)
+        if kind is None or kind == self.dtype_:
             return sh.clone(self) if copy else self
-        kind = dtype.kind
         return record("ToCopyBackward0", lambda b, x: b.value(Cast(kind), x), self)
 
-    type = to
+    def _here(self, wanted: Any) -> None:
+        """Raises: UnavailableError for another device than the processor."""
+        if device(wanted).type != "cpu":
+            self.cuda()
+
+    def type(self, dtype: Any = None) -> Any:
+        """The name of its kind (``torch.FloatTensor``), or the same in another dtype, given as one or by such a name."""
+        if dtype is None:
+            return f"torch.{DTYPE_WORDS[self.dtype_.name]}Tensor"
+        if isinstance(dtype, TensorDType):
+            return self.to(dtype)
+        name = getattr(dtype, "__name__", str(dtype)).rsplit(".", 1)[-1].removesuffix("Tensor")
+        found = next((kind for kind in BY_KIND if DTYPE_WORDS[kind.name] == name), None)
+        if found is None:
+            raise ArgumentValueError(f"invalid type: '{dtype}'", location=caller())
+        return self.to(BY_KIND[found])
 
     def float(self) -> Any:
         return self.to(single)
@@ -429,6 +506,15 @@ class Tensor(TensorBase):
 
     def bool(self) -> Any:
         return self.to(boolean)
+
+    def short(self) -> Any:
+        return self.to(int16)
+
+    def byte(self) -> Any:
+        return self.to(uint8)
+
+    def char(self) -> Any:
+        return self.to(int8)
 
     def type_as(self, other: Any) -> Any:
         return self.to(other.dtype)
@@ -453,9 +539,7 @@ class Tensor(TensorBase):
                                 f"{DTYPE_WORDS[self.dtype_.name]}", location=caller())  # fmt: skip
         return written("DivBackward0", ar._div, self, other)
 
-    def pow_(self, exponent: Any) -> Any:
-        rule = emit(arithmetic.Pow()) if isinstance(exponent, TensorBase) else ar.power_by(exponent)
-        return written("PowBackward0", rule, self, exponent)
+    pow_ = __ipow__ = in_place(ar.pow)
 
     def copy_(self, src: Any, non_blocking: Any = False) -> Any:
         """Take over the elements of another tensor."""
@@ -476,6 +560,10 @@ class Tensor(TensorBase):
     # NumPy
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **named: Any) -> Any:
+        operator = _OPERATORS.get(ufunc)
+        if operator is not None and method == "__call__" and not named and isinstance(inputs[0], np.generic):
+            # An operator between a number of NumPy and a tensor: a number as any other.
+            return operator(inputs[0].item(), inputs[1])
         return call_numpy(getattr(ufunc, method), inputs, named)
 
     def __array_function__(self, function: Any, types: Any, args: Any, named: Any) -> Any:

@@ -6,6 +6,7 @@ Numbers are weakest, then tensors without axes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -36,7 +37,17 @@ Number: TypeAlias = "bool | int | float"
 Operand: TypeAlias = "TensorBase | Number"
 Rule: TypeAlias = Callable[..., Value]
 
-DEFAULT_FLOAT = dtypes.f32
+_default_float: ContextVar[DType] = ContextVar("pullback_default_float", default=dtypes.f32)
+
+
+def default_float() -> DType:
+    """The float dtype of Python's floats and of float functions of integers."""
+    return _default_float.get()
+
+
+def set_default_float(dtype: DType) -> None:
+    """Make another float dtype the default, in this thread or task."""
+    _default_float.set(dtype)
 
 
 def category(dtype: DType) -> int:
@@ -57,7 +68,7 @@ def promote(first: DType, second: DType) -> DType:
 
 def number_dtype(number: Number) -> DType:
     """The dtype that a Python number has on its own."""
-    return dtypes.boolean if isinstance(number, bool) else dtypes.i64 if isinstance(number, int) else DEFAULT_FLOAT
+    return dtypes.boolean if isinstance(number, bool) else dtypes.i64 if isinstance(number, int) else default_float()
 
 
 def result_dtype(operands: Sequence[Operand]) -> DType:
@@ -82,7 +93,7 @@ def result_dtype(operands: Sequence[Operand]) -> DType:
 
 def as_float(dtype: DType) -> DType:
     """Float functions of integers are taken in the default dtype."""
-    return dtype if dtype.is_float else DEFAULT_FLOAT
+    return dtype if dtype.is_float else default_float()
 
 
 def float_dtype(operands: Sequence[Operand]) -> DType:
@@ -172,7 +183,7 @@ def common_shape(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 Policy: TypeAlias = "DType | Callable[[Sequence[Operand]], DType]"
-"""The dtype in which a rule takes its operands, or what tells it from them (their dtypes, sizes and classes alone)."""
+"""The dtype in which a rule takes its operands, or what tells it from their dtypes, sizes, classes, and the default float."""
 
 
 def apply(name: str, rule: Rule, operands: Sequence[Operand], policy: Policy, gaps: bool = True) -> Any:
@@ -181,7 +192,7 @@ def apply(name: str, rule: Rule, operands: Sequence[Operand], policy: Policy, ga
     Raises: what the policy raises; AutogradError where the operands have no common shape.
     """
     identity = rule_identity(rule)
-    parts: list[Any] = [apply, name, identity, policy, gaps]
+    parts: list[Any] = [apply, name, identity, policy, gaps, _default_float.get()]
     values: list[Any] = []
     flows = numbers = False
     kind: Any = None
@@ -257,6 +268,7 @@ def written(name: str, rule: Rule, target: Any, *others: Any) -> Any:
     """An operation whose result goes into its first operand. Raises: AutogradError where the dtype cannot hold it."""
     operands = (target, *[checked(other, target, name) for other in others])
     identity = rule_identity(rule)
+    # The default float is no part: a target that takes a result of that dtype has a float dtype itself, which wins.
     parts: list[Any] = [written, name, identity]
     flows = False
     for each in operands:

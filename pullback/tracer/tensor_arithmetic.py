@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from pullback import dtypes
 from pullback.dtypes import DType
-from pullback.errors import AutogradError
+from pullback.errors import AutogradError, UnsupportedError
 from pullback.ir.core import Builder, Op, Value
 from pullback.ir.ops import arithmetic as a
 from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
 from pullback.ir.ops.creation import Full
 from pullback.location import caller
-from pullback.tracer.recipe import Kept
+from pullback.tracer.recipe import Kept, kept_rules
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.tensor_apply import (
+    Fitted,
     Number,
     Operand,
     apply,
@@ -26,6 +29,7 @@ from pullback.tracer.tensor_apply import (
     emit,
     fit,
     float_dtype,
+    number_dtype,
     own_dtype,
     own_float_dtype,
     result_dtype,
@@ -70,10 +74,14 @@ def sub(input: Any, other: Any, *, alpha: Number = 1) -> Any:
 
 
 def _difference_dtype(operands: Sequence[Operand]) -> DType:
+    """The dtype of a difference. Raises: AutogradError for bools."""
     dtype = result_dtype(operands)
     if dtype.is_bool:
         raise AutogradError("Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
                             "`logical_xor()` operator instead.", location=caller())  # fmt: skip
+    if any(each.dtype_.is_bool if isinstance(each, TensorBase) else isinstance(each, bool) for each in operands):
+        raise AutogradError("Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a "
+                            "mask, use the `~` or `logical_not()` operator instead.", location=caller())  # fmt: skip
     return dtype
 
 
@@ -82,7 +90,7 @@ def rsub(input: Any, other: Any) -> Any:
     other = checked(other, input, "-")
     if isinstance(other, TensorBase):
         return sub(other, input)
-    dtype = result_dtype((input, other))
+    dtype = _difference_dtype((input, other))
     return apply("RsubBackward1", lambda b, x: b.value(a.Sub(), fit(b, other, dtype, x.type.shape), x), (input,), dtype)
 
 
@@ -96,6 +104,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """input / other; `rounding_mode` "floor" or "trunc" rounds."""
     other = checked(other, input, "/")
     if rounding_mode is not None:
+        _divisible(f"div_{rounding_mode}_cpu", input, other)
         rule = emit(a.FloorDivide()) if rounding_mode == "floor" else _truncated
         return apply("DivBackward2", rule, (input, other), result_dtype)
     return apply("DivBackward0", _div, (input, other), float_dtype)
@@ -118,17 +127,30 @@ def rdiv(input: Any, other: Any) -> Any:
 
 
 def floor_divide(input: Any, other: Any) -> Any:
-    """Division rounded down."""
+    """Division rounded down. Raises: AutogradError for integers over 0, UnsupportedError for bools."""
     other = checked(other, input, "//")
+    _divisible("div_floor_cpu", input, other)
     result = apply("NotImplemented", emit(a.FloorDivide()), (input, other), result_dtype, gaps=False)
     if result.node is not None:
         result.node.refuse("derivative for aten::floor_divide is not implemented")
     return result
 
 
+def _divisible(name: str, input: Any, other: Any) -> None:
+    """Raises: UnsupportedError for bools, AutogradError for integers over 0."""
+    dtype = result_dtype((input, other))
+    if dtype.is_bool:
+        raise UnsupportedError(f"\"{name}\" not implemented for 'Bool'", location=caller())
+    if not dtype.is_float and not np.all(other.array() if isinstance(other, TensorBase) else other):
+        raise AutogradError("ZeroDivisionError", location=caller(), help="integers cannot be divided by 0")
+
+
 def remainder(input: Any, other: Any) -> Any:
-    """The rest with the divisor's sign."""
+    """The rest with the divisor's sign. Raises: AutogradError for integers over 0, UnsupportedError for bools."""
+    if not isinstance(input, TensorBase):
+        input = other.of_array(np.array(input, number_dtype(input).numpy))
     other = checked(other, input, "%")
+    _divisible("remainder_cpu", input, other)
     name = f"RemainderBackward{int(isinstance(other, TensorBase))}"
     return apply(name, emit(a.Remainder()), (input, other), result_dtype, gaps=False)
 
@@ -152,7 +174,11 @@ def pow(input: Any, exponent: Any) -> Any:
     exponent = checked(exponent, input, "** or pow()")
     dtype = result_dtype((input, exponent))
     if isinstance(exponent, TensorBase):
+        if dtype.is_bool:
+            raise UnsupportedError("\"pow\" not implemented for 'Bool'", location=caller())
         return apply("PowBackward1", emit(a.Pow()), (input, exponent), dtype)
+    if dtype.is_bool:
+        return logical_or(input, not exponent)
     if not dtype.is_float and exponent < 0:
         raise AutogradError("Integers to negative integer powers are not allowed.", location=caller())
     return apply("PowBackward0", power_by(exponent), (input,), dtype)
@@ -221,8 +247,8 @@ def _bitwise(op: Op, symbol: str) -> Callable[..., Any]:
         operands = (input, *(checked(other, input, symbol) for other in others))
         dtype = result_dtype(operands)
         if dtype.is_float:
-            raise AutogradError(f'"bitwise_{op.name.removeprefix("logical_")}_cpu" not implemented for '
-                                f"'{'Float' if dtype.itemsize == 4 else 'Double'}'", location=caller())  # fmt: skip
+            raise UnsupportedError(f'"bitwise_{op.name.removeprefix("logical_")}_cpu" not implemented for '
+                                   f"'{'Float' if dtype.itemsize == 4 else 'Double'}'", location=caller())  # fmt: skip
         return apply("", emit(op), operands, dtype)
 
     return combined
@@ -253,7 +279,20 @@ sin, cos, tan = unary("SinBackward0", e.Sin()), unary("CosBackward0", e.Cos()), 
 sinh, cosh, tanh = unary("SinhBackward0", e.Sinh()), unary("CoshBackward0", e.Cosh()), unary("TanhBackward0", e.Tanh())
 atan, sqrt = unary("AtanBackward0", e.Arctan()), unary("SqrtBackward0", e.Sqrt())
 sigmoid, erf = unary("SigmoidBackward0", e.Sigmoid()), unary("ErfBackward0", e.Erf())
-sign = unary("SignBackward0", a.Sign(), floats=False)
+
+
+@Kept
+def _signum(b: Builder, x: Value) -> Value:
+    """The sign; as in PyTorch, that of NaN is 0."""
+    found = b.value(a.Sign(), x)
+    return s.where(b, b.value(l.Equal(), x, x), found, 0) if x.type.dtype.is_float else found
+
+
+def sign(input: Any) -> Any:
+    """1, 0 or -1; of NaN 0."""
+    if input.dtype_.is_bool:
+        return logical_and(input, True)
+    return apply("SignBackward0", _signum, (input,), own_dtype)
 
 
 def _rounded(name: str, op: Op) -> Callable[..., Any]:
@@ -268,8 +307,22 @@ def _itself(b: Builder, x: Value) -> Value:
     return x
 
 
+def round(input: Any, *, decimals: int = 0) -> Any:
+    """To the nearest integer, of two to the even one; with `decimals` to so many of them."""
+    if not decimals or not input.dtype_.is_float:
+        return _nearest(input)
+    scale = 10.0 ** (decimals if decimals > 0 else -decimals)
+
+    def rule(b: Builder, x: Value) -> Value:
+        moved = s.mul(b, x, scale) if decimals > 0 else s.div(b, x, scale)
+        whole = b.value(e.Rint(), moved)
+        return s.div(b, whole, scale) if decimals > 0 else s.mul(b, whole, scale)
+
+    return apply("RoundBackward1", rule, (input,), own_dtype)
+
+
 floor, ceil = _rounded("FloorBackward0", e.Floor()), _rounded("CeilBackward0", e.Ceil())
-trunc, round = _rounded("TruncBackward0", e.Trunc()), _rounded("RoundBackward0", e.Rint())
+trunc, _nearest = _rounded("TruncBackward0", e.Trunc()), _rounded("RoundBackward0", e.Rint())
 
 
 def neg(input: Any) -> Any:
@@ -312,43 +365,60 @@ def relu(input: Any) -> Any:
     return apply("ReluBackward0", rectified, (input,), own_dtype)
 
 
-def _binary(name: str, op: Op, floats: bool = False) -> Callable[..., Any]:
-    rule, policy = emit(op), float_dtype if floats else result_dtype
+def _paired(name: str, rule: Callable[..., Value], shown: str, floats: bool = False) -> Callable[..., Any]:
+    policy = float_dtype if floats else result_dtype
 
     def applied(input: Any, other: Any) -> Any:
-        other = checked(other, input, op.name)
+        other = checked(other, input, shown)
         return apply(name, rule, (input, other), policy)
 
     return applied
 
 
-maximum, minimum = _binary("MaximumBackward0", a.Maximum()), _binary("MinimumBackward0", a.Minimum())
-atan2 = _binary("Atan2Backward0", e.Arctan2(), floats=True)
-logaddexp = _binary("LogaddexpBackward0", e.Logaddexp(), floats=True)
+def _extreme(op: Op, of_bools: Op) -> Kept:
+    return Kept(lambda b, x, y: b.value(of_bools if x.type.dtype.is_bool else op, x, y))
 
 
-def clamp(input: Any, min: Any = None, max: Any = None, *, name: str = "ClampBackward1") -> Any:
+maximum = _paired("MaximumBackward0", _extreme(a.Maximum(), l.LogicalOr()), "maximum")
+minimum = _paired("MinimumBackward0", _extreme(a.Minimum(), l.LogicalAnd()), "minimum")
+atan2 = _paired("Atan2Backward0", emit(e.Arctan2()), e.Arctan2().name, floats=True)
+logaddexp = _paired("LogaddexpBackward0", emit(e.Logaddexp()), e.Logaddexp().name, floats=True)
+
+
+def clamp(input: Any, min: Any = None, max: Any = None, *, name: str = "") -> Any:
     """Between `min` and `max`; at a bound the gradient passes. Raises: AutogradError without any bound."""
+    by_tensors = isinstance(min, TensorBase) or isinstance(max, TensorBase)
+    name = name or ("ClampBackward0" if by_tensors else "ClampBackward1")
     if min is None and max is None:
         raise AutogradError("torch.clamp: At least one of 'min' or 'max' must not be None", location=caller())
     bounds = [checked(each, input, "clamp") for each in (min, max) if each is not None]
+    rule = _clamped(min is not None, max is not None)
+    if not by_tensors:
+        return apply(name, rule, (input, *bounds), result_dtype, gaps=False)
     dtype = result_dtype((input, *bounds))
+    left = as_values(bounds, dtype)
+    places = [None if each is None else left.pop(0) for each in (min, max)]
+    return record(name, Fitted(rule, dtype, broadcast((input, *bounds))), input, *places)
 
-    def rule(b: Builder, x: Value, *limits: Value) -> Value:
-        left = list(limits)
-        if min is not None:
-            low = left.pop(0)
-            x = b.value(l.Select(), b.value(l.Less(), x, low), low, x)
-        if max is not None:
-            high = left.pop(0)
-            x = b.value(l.Select(), b.value(l.Greater(), x, high), high, x)
+
+@kept_rules
+def _clamped(from_below: bool, from_above: bool) -> Callable[..., Value]:
+    """The rule of x and the bounds that there are."""
+
+    def rule(b: Builder, x: Value, *bounds: Value) -> Value:
+        if from_below:
+            x = b.value(l.Select(), b.value(l.Less(), x, bounds[0]), bounds[0], x)
+        if from_above:
+            x = b.value(l.Select(), b.value(l.Greater(), x, bounds[-1]), bounds[-1], x)
         return x
 
-    return apply(name, rule, (input, *bounds), dtype, gaps=False)
+    return rule
 
 
-def where(condition: Any, input: Any, other: Any) -> Any:
-    """input where the condition holds, else other."""
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """input where the condition holds, else other; alone, where the condition holds, an index for each axis."""
+    if input is None and other is None:
+        return tuple(condition.of_array(np.asarray(each, np.int64)) for each in np.nonzero(np.array(condition.array())))
     shape = broadcast((condition, input, other))
     dtype = result_dtype((input, other))
 

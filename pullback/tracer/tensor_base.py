@@ -17,7 +17,7 @@ from pullback.ir.core import Builder, Value
 from pullback.ir.ops.arithmetic import Add, Cast
 from pullback.ir.types import ArrayType, Shape
 from pullback.location import caller
-from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, Written, named
+from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, Written, after_hook, named
 from pullback.tracer.contents import known
 from pullback.tracer.deferred import Waiting, array_of, settle
 from pullback.tracer.grad_mode import is_grad_enabled
@@ -77,9 +77,6 @@ class TensorBase(IsTensor):
     _read_at: int
     _view_of: tuple[Node | None, int, int] | None
     _view_name: str
-
-    def __init__(self) -> None:
-        raise TypeError("use tensor(data)")
 
     @classmethod
     def _new(cls: type[T], storage: Storage, layout: Layout, dtype: DType, version: Version) -> T:
@@ -192,9 +189,7 @@ class TensorBase(IsTensor):
         if not self._requires_grad:
             return
         for hook in list(self._hooks or ()):
-            changed = hook(gradient)
-            if changed is not None:
-                gradient = changed
+            gradient = after_hook(hook, gradient)
         if self._grad is None:
             self._grad = gradient if run.create_graph else gradient.of_value(gradient.value)
         elif run.create_graph:
@@ -493,6 +488,7 @@ def write_recorded(target: T, name: str, rule: Rule, *operands: Operand) -> T:
     node = named(name, Recorded)(edges, recipe, slots, versions, b.location, places, count)
     target.overwrite(slots[recipe.outputs[0]])
     target._grad_fn, target._output_nr, target._requires_grad = node, 0, True
+    target._counter.writer = name.removesuffix(_BACKWARD)
     if recipe.outputs[0] in node.saved:
         node.versions[recipe.outputs[0]] = (target._counter, target._counter.count, name.removesuffix(_BACKWARD), 0)
     return target
@@ -518,6 +514,7 @@ def _write_view(
     base_edge = base.edge()
     view._storage.write(slots[whole.outputs[0]])
     view._counter.count += 1
+    view._counter.writer = "torch::autograd::CopySlices"
     node = named("CopySlices", Recorded)([base_edge, *edges], whole, slots, versions, b.location, places, count)
     base._grad_fn, base._output_nr, base._requires_grad = node, 0, True
     view._view_name, view._view_of = "AsStridedBackward0", None

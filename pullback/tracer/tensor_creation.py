@@ -9,33 +9,48 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.dtypes import DType
-from pullback.errors import ArgumentError, AutogradError
+from pullback.errors import ArgumentError, ArgumentValueError, AutogradError
 from pullback.location import caller
 from pullback.tracer.storage import Layout, Storage, Version
 from pullback.tracer.tensor import Tensor
+from pullback.tracer.tensor_apply import default_float
 from pullback.tracer.tensor_base import TensorBase
-from pullback.tracer.tensor_dtype import BY_KIND, TensorDType
-from pullback.tracer.tensor_dtype import float32 as default_float
+from pullback.tracer.tensor_device import check_device
+from pullback.tracer.tensor_dtype import kind_of
+from pullback.tracer.tensor_random import stream_of
 
 
-def _kind(dtype: Any) -> DType:
-    """The element type of a tensor dtype. Raises: ArgumentError for anything else."""
-    if isinstance(dtype, TensorDType):
-        return dtype.kind
-    raise ArgumentError(f"dtype must be a dtype of tensors (pullback.float32, …), not {dtype!r}", location=caller())
+def _float(dtype: Any) -> DType:
+    """The element type asked for, or the default float."""
+    return default_float() if dtype is None else kind_of(dtype)
 
 
-def _ready(array: np.ndarray[Any, Any], requires_grad: bool) -> Tensor:
+def _ready(array: np.ndarray[Any, Any], requires_grad: bool, device: Any = None) -> Tensor:
+    if device is not None:
+        check_device(device)
     made = Tensor.of_array(array)
-    return made.requires_grad_() if requires_grad else made
+    if not requires_grad:
+        return made
+    if not made.dtype_.is_float:
+        raise AutogradError("Only Tensors of floating point and complex dtype can require gradients", location=caller())
+    return made.requires_grad_()
 
 
-def _sizes(size: tuple[Any, ...]) -> tuple[int, ...]:
-    given = size[0] if len(size) == 1 and isinstance(size[0], list | tuple) else size
-    return tuple([operator.index(each) for each in given])
+def _sizes(size: tuple[Any, ...], name: str = "zeros", named: Any = None) -> tuple[int, ...]:
+    """Sizes given one by one, as one sequence, or by name. Raises: ArgumentError, AutogradError for what are none."""
+    given = named if named is not None else size[0] if len(size) == 1 and isinstance(size[0], list | tuple) else size
+    try:
+        found = tuple([operator.index(each) for each in (given if isinstance(given, list | tuple) else (given,))])
+    except TypeError:
+        raise ArgumentError(f"{name}(): argument 'size' (position 1) must be tuple of ints, not {type(given[0]).__name__}",
+                            location=caller()) from None  # fmt: skip
+    if any(each < 0 for each in found):
+        raise AutogradError(f"{name}: Dimension size must be non-negative.", location=caller())
+    return found
 
 
-def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+           pin_memory: bool = False) -> Tensor:  # fmt: skip
     """A tensor with a copy of `data`: numbers, nested lists, arrays, tensors. Floats of Python become float32."""
     if isinstance(data, TensorBase):
         array = np.array(data.array())
@@ -43,43 +58,87 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         array = np.array(data, order="C")
     else:
         array = _of_lists(data)
+        if dtype is None and array.dtype.kind == "f":
+            array = array.astype(default_float().numpy)
     if dtype is not None:
-        array = array.astype(_kind(dtype).numpy)
+        array = array.astype(kind_of(dtype).numpy)
     if dtypes.from_numpy(array.dtype) is None:
         raise ArgumentError(
             f"can't convert an array of dtype {array.dtype} to a tensor", location=caller(),
             help="the supported dtypes are float32, float64, the integers and bool",
         )  # fmt: skip
     array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False)).reshape(array.shape)
-    return _ready(array, requires_grad)
+    return _ready(array, requires_grad, device)
 
 
 def _of_lists(data: Any) -> np.ndarray[Any, Any]:
+    """Floats as float64, whatever the default float: it is not for this to round them."""
+
     def plain(each: Any) -> Any:
         if isinstance(each, TensorBase):
             return each.array().tolist()
         return [plain(inner) for inner in each] if isinstance(each, list | tuple | range) else each
 
+    values = plain(data)
     try:
-        array = np.array(plain(data))
+        array = np.array(values)
     except ValueError:
-        raise ArgumentError("expected sequences of equal lengths at every depth", location=caller()) from None
-    if array.size == 0 and array.dtype == np.float64:
-        return array.astype(np.float32)
+        array = np.array(None)
     if array.dtype.kind == "f":
-        return array.astype(np.float64 if isinstance(data, np.float64) else np.float32)
+        return array
     if array.dtype.kind not in "biu":
-        raise ArgumentError(f"could not make a tensor of {type(data).__name__}", location=caller())
+        _refuse(values)
     return array if array.dtype.kind == "b" else array.astype(np.int64)
+
+
+def _refuse(values: Any, depth: int = 0) -> None:
+    """Raises: what PyTorch raises for data that no tensor is made of."""
+    if isinstance(values, str):
+        raise ArgumentError(f"new(): invalid data type '{type(values).__name__}'", location=caller())
+    if not isinstance(values, list):
+        if not isinstance(values, bool | int | float | np.generic):
+            raise AutogradError(f"Could not infer dtype of {type(values).__name__}", location=caller())
+        return
+    for each in values:
+        _refuse(each, depth + 1)
+    lengths = [len(each) if isinstance(each, list) else -1 for each in values]
+    for length in lengths:
+        if length != lengths[0]:
+            if lengths[0] < 0:
+                raise ArgumentError("must be real number, not list", location=caller())
+            if length < 0:
+                raise ArgumentError(f"expected sequence of length {lengths[0]} at dim {depth + 1} (got scalar)",
+                                    location=caller())  # fmt: skip
+            raise ArgumentValueError(f"expected sequence of length {lengths[0]} at dim {depth + 1} (got {length})",
+                                     location=caller())  # fmt: skip
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """As `tensor`, but a tensor of that dtype is given back as it is, and an array's memory is shared."""
-    if isinstance(data, Tensor) and (dtype is None or data.dtype == dtype):
-        return data
-    if isinstance(data, np.ndarray) and (dtype is None or data.dtype == _kind(dtype).numpy):
+    if isinstance(data, Tensor):
+        return data if dtype is None or data.dtype_ == kind_of(dtype) else data.to(dtype)
+    if isinstance(data, np.ndarray) and (dtype is None or data.dtype == kind_of(dtype).numpy):
         return from_numpy(data)
-    return tensor(data, dtype=dtype)
+    return tensor(data, dtype=dtype, device=device)
+
+
+def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
+            requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """As `as_tensor`; with `copy` the memory is never shared."""
+    made = as_tensor(obj, dtype, device)
+    made = made.clone() if copy else made
+    return made.requires_grad_() if requires_grad else made
+
+
+def variable(data: Any, requires_grad: bool = False) -> Tensor:
+    """What was once wrapped around a tensor: the tensor itself."""
+    made = as_tensor(data)
+    return made.requires_grad_() if requires_grad else made
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor without axes."""
+    return _ready(np.array(s, _float(dtype).numpy), requires_grad, device)
 
 
 def from_numpy(array: Any) -> Tensor:
@@ -99,167 +158,203 @@ def from_dlpack(source: Any) -> Tensor:
     return from_numpy(np.from_dlpack(source))
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, layout: Any = None,
+         requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Every element `fill_value`."""
-    kind = _kind(dtype) if dtype is not None else _natural(fill_value)
-    return _ready(np.full(_sizes((size,)) if not isinstance(size, int) else (size,), fill_value, kind.numpy), requires_grad)
+    value = fill_value.item() if isinstance(fill_value, TensorBase) else fill_value
+    kind = kind_of(dtype) if dtype is not None else _natural(value)
+    return _ready(np.full(_sizes((size,), "full"), value, kind.numpy), requires_grad, device)
 
 
 def _natural(value: Any) -> DType:
-    return dtypes.boolean if isinstance(value, bool) else dtypes.i64 if isinstance(value, int) else dtypes.f32
+    return dtypes.boolean if isinstance(value, bool) else dtypes.i64 if isinstance(value, int) else default_float()
 
 
-def zeros(*size: Any, dtype: Any = default_float, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Every element 0."""
-    return _ready(np.zeros(_sizes(size), _kind(dtype or default_float).numpy), requires_grad)
+def _filled(name: str, number: int, doc: str) -> Any:
+    def filled(*shape: Any, size: Any = None, dtype: Any = None, device: Any = None, layout: Any = None,
+               requires_grad: bool = False, pin_memory: bool = False, out: Any = None) -> Tensor:  # fmt: skip
+        array = np.full(_sizes(shape, name, size), number, _float(dtype).numpy)
+        if out is not None:
+            return out.copy_(Tensor.of_array(array))  # type: ignore[no-any-return]
+        return _ready(array, requires_grad, device)
+
+    filled.__name__, filled.__doc__ = name, doc
+    return filled
 
 
-def ones(*size: Any, dtype: Any = default_float, device: Any = None, requires_grad: bool = False) -> Tensor:
-    """Every element 1."""
-    return _ready(np.ones(_sizes(size), _kind(dtype or default_float).numpy), requires_grad)
-
-
-empty = zeros
+zeros, ones = _filled("zeros", 0, "Every element 0."), _filled("ones", 1, "Every element 1.")
+empty = _filled("empty", 0, "Elements that nobody set: 0.")
 
 
 def _like(input: Any, dtype: Any) -> DType:
-    return input.dtype_ if dtype is None else _kind(dtype)
+    return input.dtype_ if dtype is None else kind_of(dtype)
 
 
-def zeros_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Zeros in the shape of a tensor."""
-    return _ready(np.zeros(input.sizes, _like(input, dtype).numpy), requires_grad)
+def _filled_like(name: str, number: int, doc: str) -> Any:
+    def like(input: Any, *, dtype: Any = None, device: Any = None, layout: Any = None, requires_grad: bool = False,
+             memory_format: Any = None) -> Tensor:  # fmt: skip
+        return _ready(np.full(input.sizes, number, _like(input, dtype).numpy), requires_grad, device)
+
+    like.__name__, like.__doc__ = name, doc
+    return like
 
 
-def ones_like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-    """Ones in the shape of a tensor."""
-    return _ready(np.ones(input.sizes, _like(input, dtype).numpy), requires_grad)
+zeros_like = _filled_like("zeros_like", 0, "Zeros in the shape of a tensor.")
+ones_like = _filled_like("ones_like", 1, "Ones in the shape of a tensor.")
+empty_like = _filled_like("empty_like", 0, "Elements that nobody set, in the shape of a tensor: 0.")
 
 
-empty_like = zeros_like
-
-
-def full_like(input: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def full_like(input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """One value in the shape of a tensor."""
-    return _ready(np.full(input.sizes, fill_value, _like(input, dtype).numpy), requires_grad)
+    return _ready(np.full(input.sizes, fill_value, _like(input, dtype).numpy), requires_grad, device)
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def arange(start: Any = 0, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, layout: Any = None,
+           requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Counts from `start` (0 if alone) below `end`."""
     if end is None:
         start, end = 0, start
+    start, end, step = (each.item() if isinstance(each, TensorBase) else each for each in (start, end, step))
     if step == 0 or (end - start) * step < 0:
         words = "step must be nonzero" if step == 0 else "upper bound and lower bound inconsistent with step sign"
         raise AutogradError(words, location=caller())
-    natural = dtypes.f32 if any(isinstance(each, float) for each in (start, end, step)) else dtypes.i64
-    kind = natural if dtype is None else _kind(dtype)
+    natural = default_float() if any(isinstance(each, float) for each in (start, end, step)) else dtypes.i64
+    kind = natural if dtype is None else kind_of(dtype)
     count = int(np.ceil((end - start) / step))
-    return _ready((start + np.arange(count) * step).astype(kind.numpy), requires_grad)
+    return _ready((start + np.arange(count) * step).astype(kind.numpy), requires_grad, device)
 
 
-def linspace(start: float, end: float, steps: int, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def range_(start: float = 0, end: float | None = None, step: float = 1, *, dtype: Any = None, device: Any = None,
+           requires_grad: bool = False) -> Tensor:  # fmt: skip
+    """Counts from `start` to `end`, that included, in floats."""
+    first, last = (0, start) if end is None else (start, end)
+    count = int((last - first) / step) + 1
+    return _ready((first + np.arange(count) * step).astype(_float(dtype).numpy), requires_grad, device)
+
+
+def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`steps` numbers evenly spaced from `start` to `end`, both included."""
-    kind = dtypes.f32 if dtype is None else _kind(dtype)
-    return _ready(np.linspace(start, end, steps).astype(kind.numpy), requires_grad)
+    first, last = (each.item() if isinstance(each, TensorBase) else each for each in (start, end))
+    kind = _float(dtype)
+    if steps < 2 or not kind.is_float:
+        return _ready(np.linspace(first, last, steps).astype(kind.numpy), requires_grad, device)
+    # From both ends, in the dtype itself: so does PyTorch.
+    number: Any = kind.numpy.type
+    step = (number(last) - number(first)) / number(steps - 1)
+    count = np.arange(steps).astype(kind.numpy)
+    values = np.where(np.arange(steps) < steps // 2, number(first) + step * count, number(last) - step * count[::-1])
+    return _ready(np.asarray(values, kind.numpy), requires_grad, device)
 
 
-def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None) -> Tensor:
+def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
+             requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Powers of `base`, their exponents evenly spaced."""
-    kind = dtypes.f32 if dtype is None else _kind(dtype)
-    return _ready(np.logspace(start, end, steps, base=base).astype(kind.numpy), False)
+    return _ready(np.logspace(start, end, steps, base=base).astype(_float(dtype).numpy), requires_grad, device)
 
 
-def eye(n: int, m: int | None = None, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones on the diagonal."""
-    return _ready(np.eye(n, m, dtype=(_kind(dtype) if dtype is not None else dtypes.f32).numpy), requires_grad)
+    return _ready(np.eye(n, m, dtype=_float(dtype).numpy), requires_grad, device)
 
 
-class Generator:
-    """A stream of random numbers, set by `manual_seed`; the numbers are NumPy's, not PyTorch's."""
+def _triangle_indices(of: Any) -> Any:
+    def indices(row: int, col: int, offset: int = 0, *, dtype: Any = None, device: Any = None) -> Tensor:
+        return _ready(np.stack(of(row, offset, col)).astype(np.int64), False, device)
 
-    def __init__(self) -> None:
-        self._stream = np.random.default_rng()
-        self._seed = 0
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Start again from a seed: the same numbers follow."""
-        self._seed = operator.index(seed)
-        self._stream = np.random.default_rng(self._seed % (1 << 64))
-        return self
-
-    def initial_seed(self) -> int:
-        """The seed that the stream began with."""
-        return self._seed
-
-    @property
-    def stream(self) -> np.random.Generator:
-        """NumPy's generator."""
-        return self._stream
+    return indices
 
 
-DEFAULT_GENERATOR = Generator()
-"""What random tensors are drawn from unless `generator` names another stream."""
+tril_indices, triu_indices = _triangle_indices(np.tril_indices), _triangle_indices(np.triu_indices)
 
 
-def manual_seed(seed: int) -> Generator:
-    """Start the default stream of random numbers from a seed."""
-    return DEFAULT_GENERATOR.manual_seed(seed)
+def hann_window(window_length: int, periodic: bool = True, *, dtype: Any = None) -> Tensor:
+    """The raised cosine."""
+    count = np.arange(window_length)
+    span = max(window_length if periodic else window_length - 1, 1)
+    return _ready((0.5 - 0.5 * np.cos(2 * np.pi * count / span)).astype(_float(dtype).numpy), False)
 
 
-def _stream(generator: Generator | None) -> np.random.Generator:
-    return (generator or DEFAULT_GENERATOR).stream
-
-
-def rand(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand(*shape: Any, size: Any = None, generator: Any = None, dtype: Any = None, device: Any = None, layout: Any = None,
+         requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Uniform in [0, 1)."""
-    kind = dtypes.f32 if dtype is None else _kind(dtype)
-    return _ready(np.asarray(_stream(generator).random(_sizes(size), kind.numpy)), requires_grad)
+    return _ready(stream_of(generator).uniform(_sizes(shape, "rand", size), _float(dtype).numpy), requires_grad, device)
 
 
-def randn(*size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn(*shape: Any, size: Any = None, generator: Any = None, dtype: Any = None, device: Any = None, layout: Any = None,
+          requires_grad: bool = False, pin_memory: bool = False) -> Tensor:  # fmt: skip
     """Normal with mean 0 and deviation 1."""
-    kind = dtypes.f32 if dtype is None else _kind(dtype)
-    return _ready(np.asarray(_stream(generator).standard_normal(_sizes(size), kind.numpy)), requires_grad)
+    return _ready(stream_of(generator).normal(_sizes(shape, "randn", size), _float(dtype).numpy), requires_grad, device)
 
 
-def randint(low: int, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None,
+def randint(low: int = 0, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None,
             requires_grad: bool = False) -> Tensor:  # fmt: skip
-    """Integers from `low` (0 if alone) below `high`."""
-    if size is None:
-        low, high, size = 0, low, high
-    kind = dtypes.i64 if dtype is None else _kind(dtype)
-    return _ready(np.asarray(_stream(generator).integers(low, high, _sizes((size,)))).astype(kind.numpy), requires_grad)
+    """Integers from `low` (0 if alone) below `high`. Raises: AutogradError where there are none."""
+    if size is None or high is None:
+        low, high, size = (0, low, high if size is None else size)
+    if low >= high:
+        raise AutogradError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}", location=caller())
+    kind = dtypes.i64 if dtype is None else kind_of(dtype)
+    drawn = stream_of(generator).integers(low, high, _sizes((size,), "randint"))
+    return _ready(np.asarray(drawn).astype(kind.numpy), requires_grad, device)
 
 
-def randperm(n: int, *, generator: Any = None) -> Tensor:
+def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """The numbers below `n` in random order."""
-    return _ready(_stream(generator).permutation(n).astype(np.int64), False)
+    kind = dtypes.i64 if dtype is None else kind_of(dtype)
+    return _ready(stream_of(generator).permutation(n).astype(kind.numpy), requires_grad, device)
 
 
-def bernoulli(input: Any, *, generator: Any = None) -> Tensor:
-    """1 with the probability that each element states, else 0."""
-    drawn = _stream(generator).random(input.sizes) < input.array()
+def bernoulli(input: Any, p: float | None = None, *, generator: Any = None) -> Tensor:
+    """1 with the probability that each element (or `p`) states, else 0."""
+    chances = input.array() if p is None else p
+    drawn = stream_of(generator).uniform(input.sizes, np.float32 if p is None else np.float64) < chances
     return _ready(np.asarray(drawn, input.dtype_.numpy), False)
 
 
-def normal(mean: Any, std: Any, size: Any = None, *, generator: Any = None) -> Tensor:
+def multinomial(input: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
+    """Places drawn with the probabilities that each row states. Raises: AutogradError for more than there are."""
+    weights = np.asarray(input.array(), np.float64)
+    if not replacement and num_samples > (weights > 0).sum(-1).min():
+        raise AutogradError("cannot sample n_sample > prob_dist.size(-1) samples without replacement", location=caller())
+    stream = stream_of(generator)
+    if replacement:
+        sums = np.cumsum(weights, -1)
+        drawn = stream.uniform((*input.sizes[:-1], num_samples), np.float64)[..., None] * sums[..., None, -1:]
+        return _ready((drawn >= sums[..., None, :]).sum(-1).astype(np.int64), False)
+    waits = -np.log1p(-stream.uniform(input.sizes, np.float64))
+    with np.errstate(divide="ignore"):
+        order = np.argsort(waits / weights, -1, kind="stable")
+    return _ready(np.ascontiguousarray(order[..., :num_samples]), False)
+
+
+def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None,
+           requires_grad: bool = False) -> Tensor:  # fmt: skip
     """Normal with the given mean and deviation, numbers or tensors."""
     plain: list[Any] = [each.array() if isinstance(each, TensorBase) else each for each in (mean, std)]
     shape = _sizes((size,)) if size is not None else np.broadcast_shapes(*(np.shape(each) for each in plain))
-    return _ready(np.asarray(_stream(generator).normal(plain[0], plain[1], size=shape), np.float32), False)
+    kind = next((each.dtype_ for each in (mean, std) if isinstance(each, TensorBase)), _float(dtype))
+    drawn = stream_of(generator).normal(shape, kind.numpy)
+    return _ready(np.asarray(drawn * plain[1] + plain[0], kind.numpy), requires_grad, device)
 
 
-def _random_like(draw: Any) -> Any:
-    def like(input: Any, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
-        made: Tensor = draw(*input.sizes, dtype=BY_KIND[_like(input, dtype)], requires_grad=requires_grad)
-        return made
+def _random_like(draw: str) -> Any:
+    def like(input: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, generator: Any = None,
+             memory_format: Any = None) -> Tensor:  # fmt: skip
+        array = getattr(stream_of(generator), draw)(input.sizes, _like(input, dtype).numpy)
+        return _ready(array, requires_grad, device)
 
     return like
 
 
-rand_like, randn_like = _random_like(rand), _random_like(randn)
+rand_like, randn_like = _random_like("uniform"), _random_like("normal")
 
 
-def is_tensor(value: Any) -> bool:
-    """Whether `value` is a tensor."""
-    return isinstance(value, TensorBase)
+def randint_like(input: Any, low: int, high: int | None = None, *, dtype: Any = None) -> Tensor:
+    """Integers in the shape of a tensor."""
+    begin, end = (0, low) if high is None else (low, high)
+    return _ready(stream_of(None).integers(begin, end, input.sizes).astype(_like(input, dtype).numpy), False)
+
+
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a tensor."""
+    return isinstance(obj, TensorBase)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pullback import dtypes
 from pullback.dtypes import DType
+from pullback.errors import ArgumentError
+from pullback.location import caller
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,10 +43,37 @@ BY_KIND = {each.kind: each for each in (
     bool_, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64)}  # fmt: skip
 
 
+_OF_PYTHON = {float: float64, int: int64, bool: bool_}
+
+
+def kind_of(dtype: Any) -> DType:
+    """The element type of a tensor dtype, or of Python's float, int, bool. Raises: ArgumentError for anything else."""
+    if isinstance(dtype, TensorDType):
+        return dtype.kind
+    if isinstance(dtype, type) and dtype in _OF_PYTHON:
+        return _OF_PYTHON[dtype].kind
+    raise ArgumentError(f"dtype must be a dtype of tensors (pullback.float32, …), not {dtype!r}", location=caller())
+
+
 class Size(tuple[int, ...]):
     """The sizes of a tensor: a tuple that prints as PyTorch's."""
 
     __slots__ = ()
+
+    def __add__(self, other: Any) -> Any:
+        return Size(tuple(self) + tuple(other))
+
+    def __radd__(self, other: Any) -> Any:
+        return Size(tuple(other) + tuple(self))
+
+    def __mul__(self, count: Any) -> Any:
+        return Size(tuple(self) * count)
+
+    __rmul__ = __mul__
+
+    def __getitem__(self, index: Any) -> Any:
+        found = tuple(self)[index]
+        return Size(found) if isinstance(index, slice) else found
 
     def __repr__(self) -> str:
         return f"torch.Size([{', '.join(map(str, self))}])"

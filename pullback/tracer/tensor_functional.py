@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
-from pullback.errors import AutogradError
+from pullback.errors import ArgumentValueError, AutogradError, OutOfBoundsError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops import arithmetic as a
 from pullback.ir.ops import elementary as e
@@ -21,25 +21,26 @@ from pullback.tracer.deferred import array_of
 from pullback.tracer.recipe import kept_rules
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
-from pullback.tracer.tensor_apply import apply, as_float, own_dtype, own_float_dtype, result_dtype, written
-from pullback.tracer.tensor_arithmetic import mul, rectified, sigmoid, tanh
+from pullback.tracer.tensor_apply import Fitted, apply, as_float, own_dtype, own_float_dtype, result_dtype, written
+from pullback.tracer.tensor_arithmetic import clamp, mul, rectified, sigmoid, tanh
 from pullback.tracer.tensor_base import Unseen, record
-from pullback.tracer.tensor_creation import DEFAULT_GENERATOR
 from pullback.tracer.tensor_product import addmm, mm, unsafe_view
+from pullback.tracer.tensor_random import DEFAULT_GENERATOR
 from pullback.tracer.tensor_reduction import log_softmax, logsumexp, softmax
 
 Rule = Callable[..., Value]
 
 
 def reduced(b: Builder, losses: Value, reduction: str) -> Value:
-    """The mean, the sum, or all losses. Raises: AutogradError for another word."""
+    """The mean, the sum, or all losses. Raises: ArgumentValueError for another word."""
     if reduction == "mean":
         return sr.mean(b, losses)
     if reduction == "sum":
         return sr.total(b, losses)
     if reduction == "none":
         return losses
-    raise AutogradError(f"{reduction} is not a valid value for reduction", location=caller())
+    raise ArgumentValueError(f"{reduction} is not a valid value for reduction", location=caller(),
+                             help="say mean, sum or none")  # fmt: skip
 
 
 def _loss(name: str, pointwise: Rule, same_sizes: bool = False) -> Callable[..., Any]:
@@ -99,10 +100,11 @@ def _soft_cross_entropy(b: Builder, x: Value, y: Value) -> Value:
 def binary_cross_entropy_with_logits(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
-    """The logistic loss of logits and targets in [0, 1]. Raises: AutogradError for sizes that differ."""
+    """The logistic loss of logits and targets in [0, 1]. Raises: ArgumentValueError for sizes that differ."""
     if input.sizes != target.sizes:
-        raise AutogradError(f"Target size ({_size(target)}) must be the same as input size ({_size(input)})", location=caller())
-    operands = [input, target, *(each for each in (weight, pos_weight) if each is not None)]
+        raise ArgumentValueError(f"Target size ({_size(target)}) must be the same as input size ({_size(input)})",
+                                 location=caller())  # fmt: skip
+    unseen = [Unseen(each.value) for each in (weight, pos_weight) if each is not None]
 
     def rule(b: Builder, x: Value, y: Value, *weights: Value) -> Value:
         left = list(weights)
@@ -115,7 +117,8 @@ def binary_cross_entropy_with_logits(
             losses = s.add(b, rest, s.mul(b, scale, b.value(e.Softplus(), s.negative(b, x))))
         return reduced(b, losses if factor is None else s.mul(b, losses, factor), reduction)
 
-    return apply("BinaryCrossEntropyWithLogitsBackward0", rule, operands, as_float(result_dtype(operands)))
+    kind = as_float(result_dtype((input, target)))
+    return record("BinaryCrossEntropyWithLogitsBackward0", Fitted(rule, kind, input.sizes), input, target, *unseen)
 
 
 def _size(input: Any) -> str:
@@ -125,8 +128,10 @@ def _size(input: Any) -> str:
 def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
     """-(y log x + (1 - y) log(1 - x)), the logarithms kept above -100 as PyTorch does."""
     if input.sizes != target.sizes:
-        raise AutogradError(f"Using a target size ({_size(target)}) that is different to the input size ({_size(input)}) is "
-                            "deprecated. Please ensure they have the same size.", location=caller())  # fmt: skip
+        raise ArgumentValueError(
+            f"Using a target size ({_size(target)}) that is different to the input size ({_size(input)}) is deprecated. Please "
+            "ensure they have the same size.", location=caller(),
+        )  # fmt: skip
 
     def bounded(b: Builder, x: Value) -> Value:
         value = b.value(e.Log(), x)
@@ -138,14 +143,22 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
         losses = s.negative(b, s.add(b, hit, miss))
         return reduced(b, s.mul(b, losses, weights[0]) if weights else losses, reduction)
 
-    operands = [input, target] if weight is None else [input, target, weight]
-    return apply("BinaryCrossEntropyBackward0", rule, operands, as_float(result_dtype(operands)))
+    unseen = [] if weight is None else [Unseen(weight.value)]
+    kind = as_float(result_dtype((input, target)))
+    return record("BinaryCrossEntropyBackward0", Fitted(rule, kind, input.sizes), input, target, *unseen)
 
 
 def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = None, ignore_index: int = -100,
              reduce: Any = None, reduction: str = "mean") -> Any:  # fmt: skip
     """Minus the log probability of each target class: ``(f[n, c, ...], i64[n, ...])``, or ``(f[c], i64[])``."""
-    classes = input.sizes[1 if len(input.sizes) > 1 else 0]
+    sizes = input.sizes
+    rank = len(sizes)
+    if rank == 3 or rank > 4:
+        # As an image of one row, so does PyTorch.
+        n, c, *rest = sizes
+        found = nll_loss(input.reshape(n, c, 1, -1), target.reshape(n, 1, -1), weight, None, ignore_index, None, reduction)
+        return found.view(n, *rest) if reduction == "none" else found
+    classes = sizes[1 if rank > 1 else 0]
     classes_asked = target.value
     chosen = array_of(classes_asked)
     every = not 0 <= ignore_index < classes and _are_all_below(chosen, classes)
@@ -154,20 +167,20 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
         every = bool(kept.all())
         outside = kept & ((chosen < 0) | (chosen >= classes))
         if outside.any():
-            raise AutogradError(f"Target {int(chosen[outside].flat[0])} is out of bounds.", location=caller(),
-                                help=f"classes go from 0 to {classes - 1}")  # fmt: skip
-    if len(input.sizes) > 1 and input.sizes[0] != (target.sizes or (1,))[0]:
-        raise AutogradError(f"Expected input batch_size ({input.sizes[0]}) to match target batch_size "
-                            f"({(target.sizes or (1,))[0]}).", location=caller())  # fmt: skip
-    if every and weight is None and chosen.ndim == 1 and len(input.sizes) == 2:
+            raise OutOfBoundsError(f"Target {int(chosen[outside].flat[0])} is out of bounds.", location=caller(),
+                                   help=f"classes go from 0 to {classes - 1}")  # fmt: skip
+    if rank > 1 and sizes[0] != (target.sizes or (1,))[0]:
+        raise ArgumentValueError(f"Expected input batch_size ({sizes[0]}) to match target batch_size "
+                                 f"({(target.sizes or (1,))[0]}).", location=caller())  # fmt: skip
+    if every and weight is None and chosen.ndim == 1 and rank == 2:
         # What the lines below come to for rows of classes.
         return record("NllLossBackward0", _losses_of_classes(reduction), input, Unseen(classes_asked))
     kept = chosen != ignore_index
     scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
-    one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, len(input.sizes))
+    one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, rank)
     factors = known(np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy)))
-    name = "NllLossBackward0" if len(input.sizes) < 3 else "NllLoss2DBackward0"
-    return record(name, _picked_losses(1 if len(input.sizes) > 1 else 0, reduction), input, Unseen(factors))
+    name = "NllLossBackward0" if rank < 3 else "NllLoss2DBackward0"
+    return record(name, _picked_losses(1 if rank > 1 else 0, reduction), input, Unseen(factors))
 
 
 @kept_rules
@@ -220,41 +233,6 @@ def _one_hot(chosen: Any, classes: int, dtype: Any) -> Any:
 
 def _expanded(scale: Any, rank: int) -> Any:
     return scale if rank == 1 else np.expand_dims(scale, 1)
-
-
-def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any = None, ignore_index: int = -100,
-                  reduce: Any = None, reduction: str = "mean", label_smoothing: float = 0.0) -> Any:  # fmt: skip
-    """Of logits with class numbers, or with a probability per class."""
-    axis = 1 if len(input.sizes) > 1 else 0
-    if target.dtype_.is_float:
-        smooth = target if label_smoothing == 0 else target * (1 - label_smoothing) + label_smoothing / input.sizes[axis]
-        losses = mul(mul(log_softmax(input, axis), smooth if weight is None else mul(smooth, weight)), -1).sum(axis)
-        count = input.numel() // input.sizes[axis]
-        return losses if reduction == "none" else losses.sum() / (count if reduction == "mean" else 1)
-    plain = nll_loss(log_softmax(input, axis), target, weight, None, ignore_index, None, reduction)
-    if label_smoothing == 0:
-        return plain
-    even = log_softmax(input, axis).mean(axis)
-    spread = -(even if reduction == "none" else even.mean() if reduction == "mean" else even.sum())
-    return plain * (1 - label_smoothing) + spread * label_smoothing
-
-
-def kl_div(input: Any, target: Any, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
-           log_target: bool = False) -> Any:  # fmt: skip
-    """target * (log target - input), 0 where the target is 0."""
-
-    def rule(b: Builder, x: Value, y: Value) -> Value:
-        if log_target:
-            losses = s.mul(b, b.value(e.Exp(), y), s.sub(b, y, x))
-        else:
-            empty = s.apply(b, l.Equal(), y, 0.0)
-            entropy = s.mul(b, y, b.value(e.Log(), s.where(b, empty, 1.0, y)))
-            losses = s.sub(b, entropy, s.mul(b, y, x))
-        if reduction == "batchmean":
-            return s.div(b, sr.total(b, losses), float(losses.type.shape[0]))
-        return reduced(b, losses, reduction)
-
-    return apply("MeanBackward0", rule, (input, target), as_float(result_dtype((input, target))))
 
 
 # Activations
@@ -373,10 +351,10 @@ def linear(input: Any, weight: Any, bias: Any = None) -> Any:
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Elements to 0 with probability p, the others scaled to keep the mean."""
     if not 0 <= p <= 1:
-        raise AutogradError(f"dropout probability has to be between 0 and 1, but got {p}", location=caller())
+        raise ArgumentValueError(f"dropout probability has to be between 0 and 1, but got {p}", location=caller())
     if not training or p == 0:
         return input
-    kept = DEFAULT_GENERATOR.stream.random(input.sizes) >= p
+    kept = DEFAULT_GENERATOR.uniform(input.sizes, np.float64) < 1 - p
     factor = 0.0 if p == 1 else 1.0 / (1.0 - p)
     factors = input.of_array(np.asarray(kept * factor, input.dtype_.numpy))
     return input.mul_(factors) if inplace else mul(input, factors)
@@ -384,7 +362,7 @@ def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = F
 
 def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
     """Divided by its p-norm along `dim` (at least eps)."""
-    return input / input.norm(p, dim, True).clamp(min=eps).expand_as(input)
+    return input / clamp(input.norm(p, dim, True), eps, name="ClampMinBackward0").expand_as(input)
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
@@ -411,8 +389,8 @@ def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any 
 
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "dropout", "elu", "gelu", "hardtanh",
-    "huber_loss", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "logsumexp",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "dropout", "elu", "gelu", "hardtanh",
+    "huber_loss", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "logsumexp",
     "mse_loss", "nll_loss", "normalize", "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax",
     "softplus", "tanh",
 ]  # fmt: skip

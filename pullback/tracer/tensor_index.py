@@ -3,47 +3,57 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pullback import dtypes
-from pullback.errors import AutogradError, OutOfBoundsError
+from pullback.errors import ArgumentError, ArgumentValueError, AutogradError, OutOfBoundsError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops.logic import Select
 from pullback.ir.ops.shape import Reshape, Slice
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing
-from pullback.tracer.tensor_apply import common_shape, constant, fit
+from pullback.tracer.tensor_apply import DTYPE_WORDS, common_shape, constant, fit
 from pullback.tracer.tensor_base import TensorBase, Unseen, record, take_view, write_recorded
+from pullback.tracer.tensor_scatter import placed
 from pullback.tracer.tensor_shape import axis_of, select, unsqueeze, window
 
 
 def _parts(input: Any, index: Any) -> list[Any]:
     """The index with the ellipsis written out. Raises: OutOfBoundsError for too many parts."""
     parts = list(index) if isinstance(index, tuple) else [index]
-    parts = [np.asarray(part) if isinstance(part, list) else part for part in parts]
+    parts = [_list_part(part) if isinstance(part, list | tuple | range) else part for part in parts]
     used = sum(_axes(part) for part in parts)
     rank = len(input.sizes)
-    if rank == 0 and isinstance(parts[0], int):
+    if rank == 0 and parts and isinstance(parts[0], int) and not isinstance(parts[0], bool):
         raise OutOfBoundsError(
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a 0-dim "
             "tensor to a number", location=caller(),
         )  # fmt: skip
-    if rank == 0 and isinstance(parts[0], slice):
+    if rank == 0 and parts and isinstance(parts[0], slice):
         raise OutOfBoundsError("slice() cannot be applied to a 0-dim tensor.", location=caller())
     if used > rank:
         raise OutOfBoundsError(f"too many indices for tensor of dimension {rank}", location=caller())
     full = [slice(None)] * (rank - used)
     for place, part in enumerate(parts):
         if part is Ellipsis:
-            return parts[:place] + full + parts[place + 1 :]
+            rest = [each for each in parts[place + 1 :] if each is not Ellipsis]
+            return parts[:place] + full + rest
     return parts + full
 
 
+def _list_part(part: Sequence[Any]) -> Any:
+    """A sequence as an index: of integers, truth values or tensors of one element."""
+    plain = [each.item() if isinstance(each, TensorBase) else each for each in part]
+    array = np.asarray(plain)
+    return array.astype(np.int64) if array.size == 0 else array
+
+
 def _axes(part: Any) -> int:
-    if part is None or part is Ellipsis:
+    if part is None or part is Ellipsis or isinstance(part, bool):
         return 0
     if isinstance(part, TensorBase):
         return len(part.sizes) if part.dtype_.is_bool else 1
@@ -55,31 +65,32 @@ def _axes(part: Any) -> int:
 def _is_basic(part: Any) -> bool:
     if isinstance(part, TensorBase):
         return not part.sizes and part.dtype_.is_integer
-    return part is None or isinstance(part, slice | int | np.integer)
+    return part is None or (isinstance(part, slice | int | np.integer) and not isinstance(part, bool))
 
 
-def _basic(input: Any, parts: list[Any]) -> Any:
-    """A view by integers, slices and None, a step for each as in PyTorch."""
-    result, axis = input, 0
+def _basic(input: Any, parts: list[Any], only: bool = False) -> Any:
+    """A view by integers, slices and None, a step for each as in PyTorch; `only` where a slice is all of the index."""
+    result, axis, place = input, 0, -1
     for part in parts:
         if part is None:
             result = unsqueeze(result, axis)
             axis += 1
             continue
+        place += 1
         size = result.sizes[axis]
         if not isinstance(part, slice):
             number = int(part.item()) if isinstance(part, TensorBase) else operator.index(part)
             if not -size <= number < size:
-                raise OutOfBoundsError(f"index {number} is out of bounds for dimension {axis} with size {size}",
+                raise OutOfBoundsError(f"index {number} is out of bounds for dimension {place} with size {size}",
                                        location=caller())  # fmt: skip
             result = select(result, axis, number)
             continue
         bounds = slice(*(each.item() if isinstance(each, TensorBase) else each for each in (part.start, part.stop, part.step)))
+        if bounds.step is not None and bounds.step <= 0:
+            raise ArgumentValueError("step must be greater than zero", location=caller(), help="flip() reverses an axis")
         start, stop, step = bounds.indices(size)
-        if step <= 0:
-            raise AutogradError("step must be greater than zero", location=caller())
         count = len(range(start, stop, step))
-        if count != size or step != 1:
+        if count != size or step != 1 or (only and axis == 0):
             result = take_view(result, "SliceBackward0", window(result, axis, start, count, step if count else 1))
         axis += 1
     if result is not input:
@@ -105,10 +116,20 @@ def _advanced(parts: list[Any]) -> list[Any]:
                 raise OutOfBoundsError("tensors used as indices must be long, int, byte or bool tensors", location=caller())
             # Indices are looked at: what lies outside is an error here and now.
             ready.append(np.array(part.array()))
-        elif isinstance(part, bool):
-            ready.append(np.asarray(part))
-        else:
+        elif isinstance(part, slice | int | np.integer | np.ndarray) or part is None:
             ready.append(part)
+        elif isinstance(part, str):
+            raise ArgumentError("new(): invalid data type 'str'", location=caller())
+        else:
+            raise OutOfBoundsError("only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
+                                   f"indices (got {type(part).__name__})", location=caller())  # fmt: skip
+    shapes = [each.shape for each in ready if isinstance(each, np.ndarray) and each.dtype != bool]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        shown = ", ".join(str(list(shape)) for shape in shapes)
+        raise OutOfBoundsError("shape mismatch: indexing tensors could not be broadcast together with shapes " + shown,
+                               location=caller()) from None  # fmt: skip
     return ready
 
 
@@ -134,21 +155,41 @@ def _range_checked(input: Any, parts: list[Any]) -> None:
 def get(input: Any, index: Any) -> Any:
     """``input[index]``."""
     parts = _parts(input, index)
+    if any(isinstance(part, bool) for part in parts):
+        input, parts = _with_truth(input, parts)
     if all(_is_basic(part) for part in parts):
-        return _basic(input, parts)
+        return _basic(input, parts, isinstance(index, slice))
     input, parts = _apart(input, parts)
     ready = _advanced(parts)
     _range_checked(input, ready)
     return record("IndexBackward0", lambda b, x: indexing.get(b, x, tuple(ready)), input)
 
 
+def _with_truth(input: Any, parts: list[Any]) -> tuple[Any, list[Any]]:
+    """True and False in an index: a new axis of size 1, or 0."""
+    shown = _basic(input, [None if isinstance(part, bool) else slice(None) for part in parts for _ in range(_width(part))])
+    return shown, [np.array([part]) if isinstance(part, bool) else slice(None) if part is None else part for part in
+                   (each if each is not None else slice(None) for each in parts)]  # fmt: skip
+
+
+def _width(part: Any) -> int:
+    return 1 if isinstance(part, bool) or part is None else _axes(part)
+
+
 def put(input: Any, index: Any, value: Any) -> None:
-    """``input[index] = value``."""
+    """``input[index] = value``. Raises: ArgumentError for a value that is no tensor, number or array."""
     parts = _parts(input, index)
+    if any(isinstance(part, bool) for part in parts):
+        input, parts = _with_truth(input, parts)
+    if not isinstance(value, TensorBase | bool | int | float | np.ndarray | np.generic):
+        raise ArgumentError(f"can't assign a {type(value).__name__} to a torch.{_titles(input)}Tensor", location=caller())
     other = value if isinstance(value, TensorBase | bool | int | float) else input.of_array(np.array(value))
     if all(_is_basic(part) for part in parts):
         target = _basic(input, parts)
-        write_recorded(target, "CopySlices", _copied(other), *_tensors(other))
+        if index is Ellipsis and not isinstance(other, TensorBase):
+            write_recorded(input, "FillBackward3", _copied(other), *_shown(input, other))
+            return
+        write_recorded(target, "CopySlices", _copied(other), *_shown(input, other))
         return
     ready = _advanced(parts)
     if len(ready) == 1 and isinstance(ready[0], np.ndarray) and ready[0].dtype == bool and not isinstance(other, TensorBase):
@@ -158,21 +199,34 @@ def put(input: Any, index: Any, value: Any) -> None:
     # Where each element of the whole goes: the places that the index shows, last write wins.
     places = np.arange(int(np.prod(input.sizes))).reshape(input.sizes)[tuple(ready)]
 
-    def rule(b: Any, x: Value, *values: Value) -> Value:
-        new = fit(b, values[0] if values else other, x.type.dtype, places.shape)  # type: ignore[arg-type]
-        source = np.full(x.type.size, -1)
-        source[places.reshape(-1)] = np.arange(places.size)
-        chosen = indexing.get(b, b.value(Reshape((places.size,)), new), (np.maximum(source, 0),)) if places.size else None
-        if chosen is None:
-            return x
-        mask = b.capture((source >= 0).reshape(x.type.shape))
-        return b.value(Select(), mask, b.value(Reshape(x.type.shape), chosen), x)  # type: ignore[no-any-return]
+    _assignable(other, places.shape)
 
-    write_recorded(input, "IndexPutBackward0", rule, *_tensors(other))
+    def rule(b: Any, x: Value, *values: Value) -> Value:
+        return placed(b, x, places, fit(b, values[0] if values else other, x.type.dtype, places.shape))  # type: ignore[arg-type]
+
+    write_recorded(input, "IndexPutBackward0", rule, *_shown(input, other))
+
+
+def _assignable(other: Any, shape: tuple[int, ...]) -> None:
+    """Raises: AutogradError for a tensor that does not broadcast to what is assigned to."""
+    sizes = other.sizes if isinstance(other, TensorBase) else ()
+    if len(sizes) > len(shape) or any(size not in (1, have) for size, have in
+                                      zip(reversed(sizes), reversed(shape), strict=False)):  # fmt: skip
+        raise AutogradError(f"shape mismatch: value tensor of shape {list(sizes)} cannot be broadcast to indexing result of "
+                            f"shape {list(shape)}", location=caller())  # fmt: skip
+
+
+def _titles(input: Any) -> str:
+    return DTYPE_WORDS[input.dtype_.name]
 
 
 def _tensors(other: Any) -> list[Any]:
     return [other] if isinstance(other, TensorBase) else []
+
+
+def _shown(input: Any, other: Any) -> list[Any]:
+    """What is assigned as an input of the step: PyTorch makes a tensor of a number too."""
+    return [other] if isinstance(other, TensorBase) else [constant(other, input.dtype_)]
 
 
 def _copied(other: Any) -> Any:
@@ -186,8 +240,13 @@ def _copied(other: Any) -> Any:
         if values and any(
             size not in (1, wanted) for size, wanted in zip(reversed(new.type.shape), reversed(shape), strict=False)
         ):
-            raise AutogradError(f"shape mismatch: value tensor of shape {list(new.type.shape)} cannot be broadcast to "
-                                f"indexing result of shape {list(shape)}", location=caller())  # fmt: skip
+            have = new.type.shape
+            axis = max(axis for axis in range(-len(have), 0) if have[axis] not in (1, shape[axis])) + len(shape)
+            raise AutogradError(
+                f"The expanded size of the tensor ({shape[axis]}) must match the existing size "
+                f"({have[axis - len(shape)]}) at non-singleton dimension {axis}.  Target sizes: {list(shape)}.  Tensor sizes: "
+                f"{list(have)}", location=caller(),
+            )  # fmt: skip
         return fit(b, new, x.type.dtype, shape)
 
     return rule
@@ -208,19 +267,25 @@ def whole(other: Any) -> Any:
 
 
 def _masked(input: Any, mask: Any, number: Any) -> None:
-    def rule(b: Any, x: Value) -> Value:
+    def rule(b: Any, x: Value, number: Value) -> Value:
         lead = b.capture(mask.reshape(mask.shape + (1,) * (x.type.rank - mask.ndim)))
         chosen = s.broadcast_to(b, lead, x.type.shape)
         return b.value(Select(), chosen, fit(b, number, x.type.dtype, x.type.shape), x)  # type: ignore[no-any-return]
 
-    write_recorded(input, "IndexPutBackward0", rule)
+    write_recorded(input, "IndexPutBackward0", rule, constant(number, input.dtype_))
 
 
 def gather(input: Any, dim: int, index: Any) -> Any:
     """Elements of one axis, chosen for each place."""
     along = axis_of(dim, len(input.sizes))
     known = np.array(index.array())
-    _bounds(known, input.sizes[along] if input.sizes else 1, "gather")
+    if known.ndim != len(input.sizes):
+        raise AutogradError("Index tensor must have the same number of dimensions as input tensor", location=caller())
+    size = input.sizes[along] if input.sizes else 1
+    outside = known[(known < 0) | (known >= size)]
+    if outside.size:
+        raise AutogradError(f"index {int(outside.flat[0])} is out of bounds for dimension {along} with size {size}",
+                            location=caller(), help="gather takes indices from 0 on")  # fmt: skip
 
     def rule(b: Builder, x: Value) -> Value:
         cut = tuple(size if axis == along else known.shape[axis] for axis, size in enumerate(x.type.shape))
@@ -230,18 +295,13 @@ def gather(input: Any, dim: int, index: Any) -> Any:
     return record("GatherBackward0", rule, input)
 
 
-def _bounds(index: Any, size: int, name: str) -> None:
-    outside = index[(index < 0) | (index >= size)]
-    if outside.size:
-        raise OutOfBoundsError(f"index {int(outside.flat[0])} is out of bounds for dimension with size {size}",
-                               location=caller(), help=f"{name} takes indices from 0 on")  # fmt: skip
-
-
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """Places of one axis, in another order."""
     along = axis_of(dim, len(input.sizes))
     known = np.array(index.array()).reshape(-1)
-    _bounds(known, input.sizes[along], "index_select")
+    if ((known < 0) | (known >= input.sizes[along])).any():
+        raise OutOfBoundsError("index out of range in self", location=caller(),
+                               help=f"indices go from 0 to {input.sizes[along] - 1}")  # fmt: skip
     return record("IndexSelectBackward0", lambda b, x: indexing.take(b, x, known, along), input)
 
 

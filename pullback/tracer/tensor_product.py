@@ -1,4 +1,4 @@
-"""Products of tensors: matmul in all ranks, mm, mv, dot, bmm, addmm, outer, einsum."""
+"""Products of tensors: matmul in all ranks, mm, mv, dot, bmm, addmm, outer."""
 
 from __future__ import annotations
 
@@ -156,14 +156,3 @@ def _sum_with_product(b: Builder, x: Value, y: Value, z: Value) -> Value:
 def outer(input: Any, vec2: Any) -> Any:
     """All products of the elements of two vectors."""
     return mul(view(input, -1, 1), vec2)
-
-
-def einsum(equation: str, *operands: Any) -> Any:
-    """np.einsum's subscripts on tensors."""
-    parts = operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
-    return record("ViewBackward0", lambda b, *values: products.einsum(b, equation, list(values)), *parts)
-
-
-def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
-    """Sum over pairs of axes."""
-    return record("ViewBackward0", lambda builder, x, y: products.tensordot(builder, x, y, dims), a, b)

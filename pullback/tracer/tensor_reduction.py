@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,16 +15,17 @@ from pullback.ir.core import Builder, Value
 from pullback.ir.ops import arithmetic as a
 from pullback.ir.ops import elementary as e
 from pullback.ir.ops import reduction as r
-from pullback.ir.ops.logic import Equal
+from pullback.ir.ops.logic import Equal, NotEqual
 from pullback.ir.ops.shape import Reshape
 from pullback.location import caller
 from pullback.tracer.recipe import kept_rules
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing
 from pullback.tracer.semantics import reductions as sr
-from pullback.tracer.tensor_apply import as_float
+from pullback.tracer.tensor_apply import DTYPE_WORDS, as_float
 from pullback.tracer.tensor_arithmetic import maximum, minimum
 from pullback.tracer.tensor_base import record, record_many
+from pullback.tracer.tensor_pairs import named_results
 from pullback.tracer.tensor_shape import axis_of
 
 Axes = tuple[int, ...]
@@ -78,7 +79,7 @@ def mean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = Non
     if not kind.is_float:
         raise AutogradError(
             "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: "
-            f"{'Bool' if kind.is_bool else 'Long' if kind.name == 'i64' else kind.short_name.title()}", location=caller(),
+            f"{DTYPE_WORDS[kind.name]}", location=caller(),
         )  # fmt: skip
     return record(_numbered("Mean", axes), _mean(axes, bool(keepdim or keepdims), kind), input)
 
@@ -100,6 +101,8 @@ def _spread(name: str, function: Callable[..., Value]) -> Callable[..., Any]:
                axis: Any = None) -> Any:  # fmt: skip
         if isinstance(dim, bool):
             dim, unbiased = None, dim
+        if not input.dtype_.is_float:
+            raise AutogradError("std and var only support floating point and complex dtypes", location=caller())
         freedom = 1 if correction is None and unbiased is not False else correction or 0
         axes = axes_of(input, dim, axis)
         return record(f"{name}Backward0", lambda b, x: function(b, x, _every(x.type.rank, axes), keepdim, freedom), input)
@@ -114,11 +117,8 @@ def _deviation(b: Builder, x: Value, axes: Axes, keepdim: bool, freedom: float) 
 var, std = _spread("Var", sr.variance), _spread("Std", _deviation)
 
 
-class MinMax(NamedTuple):
-    """What max and min along a dimension give."""
-
-    values: Any
-    indices: Any
+Max, Min = named_results("max"), named_results("min")
+"""What max and min along a dimension give."""
 
 
 def _extreme_of(largest: bool) -> Callable[..., Any]:
@@ -146,7 +146,7 @@ def _extreme_of(largest: bool) -> Callable[..., Any]:
             return [_shaped(b, picked, shape), _shaped(b, index, shape)]
 
         found = record_many(f"{name}Backward0", rule, input)
-        return MinMax(*found)
+        return (Max if largest else Min)(*found)
 
     extreme.__name__ = name.lower()
     return extreme
@@ -193,7 +193,9 @@ argmax, argmin = _arg(True), _arg(False)
 def _truth(function: Callable[..., Value]) -> Callable[..., Any]:
     def reduced(input: Any, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
         axes = axes_of(input, dim, axis)
-        return record("", lambda b, x: function(b, x, _every(x.type.rank, axes), keepdim), input)
+        # As in PyTorch, truth values of bytes are bytes.
+        kind = dtypes.u8 if input.dtype_ == dtypes.u8 else dtypes.boolean
+        return record("", lambda b, x: s.cast(b, function(b, x, _every(x.type.rank, axes), keepdim), kind), input)
 
     return reduced
 
@@ -208,7 +210,7 @@ def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> 
     if not input.dtype_.is_float:
         raise AutogradError(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
-            f"{'Long' if input.dtype_.name == 'i64' else input.dtype_.short_name.title()}", location=caller(),
+            f"{DTYPE_WORDS[input.dtype_.name]}", location=caller(),
         )  # fmt: skip
     return record("LinalgVectorNormBackward0", lambda b, x: _vector_norm(b, x, order, axes, keepdim), input)
 
@@ -234,9 +236,12 @@ def _vector_norm(b: Builder, x: Value, order: float, axes: Axes, keepdim: bool) 
 def logsumexp(input: Any, dim: Any, keepdim: bool = False) -> Any:
     """log(sum(exp(input))) without overflow."""
     axes = _every(len(input.sizes), axes_of(input, dim))
-    return record(
-        "LogsumexpBackward0", lambda b, x: sr.logsumexp(b, s.cast(b, x, as_float(x.type.dtype)), axes, keepdim), input
-    )
+    return record("LogsumexpBackward0", _logsumexp(axes, bool(keepdim), as_float(input.dtype_)), input)
+
+
+@kept_rules
+def _logsumexp(axes: Axes, keepdim: bool, kind: DType) -> Rule:
+    return lambda b, x: sr.logsumexp(b, s.cast(b, x, kind), axes, keepdim)
 
 
 def softmax(input: Any, dim: Any = None, dtype: Any = None) -> Any:
@@ -287,6 +292,47 @@ def _running(name: str, op: Any) -> Callable[..., Any]:
 
 
 cumsum, cumprod = _running("CumsumBackward0", a.Add()), _running("CumprodBackward0", a.Mul())
+
+
+def logcumsumexp(input: Any, dim: int) -> Any:
+    """log(cumsum(exp(input))) without overflow."""
+    along = axis_of(dim, len(input.sizes))
+    kind = as_float(input.dtype_)
+
+    def rule(b: Builder, x: Value) -> Value:
+        values = s.cast(b, x, kind)
+        return sr.cumulative(b, e.Logaddexp(), values, along) if x.type.rank else values
+
+    return record("LogcumsumexpBackward0", rule, input)
+
+
+def nansum(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The sum, NaN counting as 0."""
+    axes = axes_of(input, dim)
+    kind = dtype_of(dtype) or (input.dtype_ if input.dtype_.is_float else dtypes.i64)
+
+    def rule(b: Builder, x: Value) -> Value:
+        known = s.where(b, b.value(NotEqual(), x, x), 0, x)
+        return sr.total(b, known, _every(x.type.rank, axes), keepdim, kind)
+
+    return record("NansumBackward0", rule, input)
+
+
+def nanmean(input: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The mean of what is a number."""
+    return nansum(input, dim, keepdim, dtype=dtype) / (input == input).sum(dim, keepdim)
+
+
+def var_mean(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+    """The variance and the mean."""
+    axes = None if isinstance(dim, bool) else dim
+    return var(input, dim, unbiased, keepdim, correction=correction), mean(input, axes, keepdim)
+
+
+def std_mean(input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
+    """The deviation and the mean."""
+    axes = None if isinstance(dim, bool) else dim
+    return std(input, dim, unbiased, keepdim, correction=correction), mean(input, axes, keepdim)
 
 
 def count_nonzero(input: Any, dim: Any = None) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from pullback.errors import AutogradError, OutOfBoundsError
+from pullback.errors import ArgumentValueError, AutogradError, OutOfBoundsError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops.reduction import Broadcast
 from pullback.ir.ops.shape import Reshape, Slice, Transpose
@@ -98,14 +98,17 @@ def unflatten(input: Any, dim: int, sizes: Sequence[int]) -> Any:
     return view(input, *input.sizes[:axis], *sizes, *input.sizes[axis + 1 :])
 
 
-def permute(input: Any, *dims: Any) -> Any:
+def permute(input: Any, *order: Any, dims: Any = None) -> Any:
     """Axes in another order."""
-    order = tuple(axis_of(dim, len(input.sizes)) for dim in given_sizes(dims))
+    wanted = given_sizes(order if dims is None else (dims,))
+    order = tuple(axis_of(dim, len(input.sizes)) for dim in wanted)
     return take_view(input, "PermuteBackward0", _transpose(order, input))
 
 
 def _transpose(order: tuple[int, ...], input: TensorBase) -> Transpose:
-    if sorted(order) != list(range(len(input.sizes))):
+    if len(set(order)) < len(order):
+        raise AutogradError("permute(): duplicate dims are not allowed.", location=caller())
+    if len(order) != len(input.sizes):
         raise AutogradError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of "
                             f"the desired ordering of dimensions i.e. input.dim() = {len(input.sizes)} is not equal to "
                             f"len(dims) = {len(order)}", location=caller())  # fmt: skip
@@ -226,6 +229,9 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
     name = "SplitBackward0" if isinstance(split_size_or_sections, int) else "SplitWithSizesBackward0"
     if isinstance(split_size_or_sections, int):
         step = split_size_or_sections
+        if step == 0 and size:
+            raise AutogradError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}",
+                                location=caller())  # fmt: skip
         if step <= 0:
             raise AutogradError(f"split expects split_size be non-negative, but got split_size={step}", location=caller())
         lengths = [min(step, size - start) for start in range(0, size, step)] or [0]
@@ -242,7 +248,9 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
 
 
 def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
-    """At most so many parts of equal size, the last one smaller."""
+    """At most so many parts of equal size, the last one smaller. Raises: AutogradError for none."""
+    if chunks <= 0:
+        raise AutogradError(f"chunk expects `chunks` to be greater than 0, got: {chunks}", location=caller())
     size = input.sizes[axis_of(dim, len(input.sizes))]
     return split(input, max(1, -(-size // chunks)), dim)
 
@@ -255,9 +263,34 @@ def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
 
 
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    """The diagonal of two axes, last."""
-    return record("DiagonalBackward0", lambda b, x: shapes.trace_of(b, shapes.moveaxis(b, x, (dim1, dim2), (-2, -1)), offset),
-                  input)  # fmt: skip
+    """The diagonal of two axes, last: a view, but of memory where these axes do not lie evenly behind each other.
+
+    Raises: AutogradError for one axis given twice.
+    """
+    rank = len(input.sizes)
+    first, second = axis_of(dim1, rank), axis_of(dim2, rank)
+    if first == second:
+        raise AutogradError(f"diagonal dimensions cannot be identical {dim1}, {dim2}", location=caller())
+    ops = _diagonal_ops(input, offset, first, second) or _diagonal_ops(input, -offset, second, first)
+    if ops is not None:
+        return take_view(input, "DiagonalBackward0", *ops)
+    axes = (first, second)
+    return record("DiagonalBackward0", lambda b, x: shapes.trace_of(b, shapes.moveaxis(b, x, axes, (-2, -1)), offset), input)
+
+
+def _diagonal_ops(input: Any, offset: int, first: int, second: int) -> list[ViewOp] | None:
+    """The two axes last, as one, and every so manieth element of that; None where their memory does not allow it."""
+    lead = [axis for axis in range(len(input.sizes)) if axis not in (first, second)]
+    sizes = tuple(input.sizes[axis] for axis in lead)
+    rows, columns = input.sizes[first], input.sizes[second]
+    start = offset if offset >= 0 else -offset * columns
+    count = max(0, min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns))
+    zeros, ones = (0,) * len(lead), (1,) * len(lead)
+    ops: list[ViewOp] = [Transpose((*lead, first, second)), Reshape((*sizes, rows * columns))]
+    layout = input._layout.through(ops[0]).through(ops[1])
+    if layout is None or not count:
+        return None
+    return [*ops, Slice((*zeros, start), (*sizes, count), (*ones, columns + 1))]
 
 
 # Copies
@@ -277,7 +310,9 @@ def _joined(name: str, join: Any) -> Any:
     def joined(tensors: Sequence[Any], dim: int = 0) -> Any:
         parts = list(tensors)
         if not parts:
-            raise AutogradError(f"{name}(): expected a non-empty list of Tensors", location=caller())
+            if name == "stack":
+                raise AutogradError("stack expects a non-empty TensorList", location=caller())
+            raise ArgumentValueError("torch.cat(): expected a non-empty list of Tensors", location=caller())
         dtype = parts[0].dtype_
         for part in parts[1:]:
             dtype = promote(dtype, part.dtype_)
@@ -328,14 +363,16 @@ def repeat(input: Any, *sizes: Any) -> Any:
     return record("RepeatBackward0", lambda b, x: shapes.tile(b, x, counts), input)
 
 
-def flip(input: Any, *dims: Any) -> Any:
+def flip(input: Any, *axes_given: Any, dims: Any = None) -> Any:
     """Axes backward."""
-    axes = [axis_of(dim, len(input.sizes)) for dim in given_sizes(dims)]
+    axes = [axis_of(dim, len(input.sizes)) for dim in given_sizes(axes_given if dims is None else (dims,))]
     return record("FlipBackward0", lambda b, x: shapes.flip(b, x, axes), input)
 
 
 def roll(input: Any, shifts: Any, dims: Any = None) -> Any:
     """Elements moved around an axis (or the flattened tensor)."""
+    if dims is None and not isinstance(shifts, int):
+        shifts = shifts[0]
     pairs = [(shifts, dims)] if isinstance(shifts, int) else list(zip(shifts, dims, strict=True))
 
     def rule(b: Builder, x: Value) -> Value:

@@ -8,6 +8,7 @@ line up; rows are broken at 80 characters, and of more than 1000 elements only t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -27,13 +28,15 @@ class PrintOptions:
     """
 
     precision: int = 4
-    threshold: int = 1000
+    threshold: float = 1000
     edge_items: int = 3
     line_width: int = 80
     scientific: bool | None = None
 
 
 DEFAULT = PrintOptions()
+PRINT_OPTIONS: ContextVar[PrintOptions] = ContextVar("pullback_print_options", default=DEFAULT)
+"""How tensors are printed now."""
 _FLOAT32: np.dtype[Any] = np.dtype(np.float32)
 
 
@@ -43,13 +46,14 @@ def tensor_text(
     requires_grad: bool,
     grad_fn_name: str | None,
     default_dtype: np.dtype[Any] = _FLOAT32,
-    options: PrintOptions = DEFAULT,
+    options: PrintOptions | None = None,
 ) -> str:
     """The text of a tensor, letter by letter as PyTorch 2.13 writes it.
 
     `grad_fn_name` is the name of the node that made the tensor (``AddBackward0``), None for a leaf; a dtype is named
     when the reader could not guess it: all but `default_dtype`, ``int64`` and ``bool``.
     """
+    options = PRINT_OPTIONS.get() if options is None else options
     suffixes = []
     if values.size == 0:
         if values.ndim != 1:

@@ -1,0 +1,331 @@
+"""Layers of networks as functions: normalization, embedding, padding, resizing, attention, by PyTorch's names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from pullback.errors import ArgumentValueError, AutogradError, OutOfBoundsError, UnsupportedError
+from pullback.ir.core import Builder, Value
+from pullback.ir.ops import elementary as e
+from pullback.location import caller
+from pullback.tracer.grad_mode import no_grad
+from pullback.tracer.semantics import elementwise as s
+from pullback.tracer.semantics import indexing, products, shapes
+from pullback.tracer.semantics import reductions as sr
+from pullback.tracer.tensor_apply import DTYPE_WORDS
+from pullback.tracer.tensor_base import TensorBase, record
+from pullback.tracer.tensor_einsum import einsum
+from pullback.tracer.tensor_functional import dropout
+from pullback.tracer.tensor_product import matmul
+from pullback.tracer.tensor_reduction import softmax
+from pullback.tracer.tensor_windows import each_axis, max_pool2d
+
+Array = np.ndarray[Any, Any]
+
+
+def _normal(b: Builder, x: Value, axes: tuple[int, ...], eps: float) -> Value:
+    """Mean 0 and variance 1 over axes."""
+    centre = s.sub(b, x, sr.mean(b, x, axes, True))
+    spread = sr.mean(b, s.mul(b, centre, centre), axes, True)
+    return s.div(b, centre, b.value(e.Sqrt(), s.add(b, spread, eps)))
+
+
+def _affine(b: Builder, x: Value, given: Sequence[Value], weight: Any, bias: Any) -> Value:
+    """Scaled and shifted, a number for each channel."""
+    left = list(given)
+    shape = (1, x.type.shape[1]) + (1,) * (x.type.rank - 2)
+    if weight is not None:
+        x = s.mul(b, x, shapes.reshape(b, left.pop(0), shape))
+    return s.add(b, x, shapes.reshape(b, left.pop(0), shape)) if bias is not None else x
+
+
+def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
+               momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
+    """Mean 0 and variance 1 of each channel (second axis): in training of the batch, which moves the running ones.
+
+    Raises: ArgumentValueError in training with one value a channel.
+    """
+    axes = (0, *range(2, len(input.sizes)))
+    count = prod(input.sizes[axis] for axis in axes)
+    shape = (1, input.sizes[1]) + (1,) * (len(input.sizes) - 2)
+    if training:
+        if count == 1:
+            raise ArgumentValueError(f"Expected more than 1 value per channel when training, got input size "
+                                     f"torch.Size({list(input.sizes)})", location=caller())  # fmt: skip
+        if running_mean is not None:
+            with no_grad():
+                plain = input.detach()
+                running_mean.mul_(1 - momentum).add_(plain.mean(axes), alpha=momentum)
+                running_var.mul_(1 - momentum).add_(plain.var(axes), alpha=momentum)
+        return record("NativeBatchNormBackward0", lambda b, x, *rest: _affine(b, _normal(b, x, axes, eps), rest, weight, bias),
+                      input, weight, bias)  # fmt: skip
+    mean, spread = np.array(running_mean.array()).reshape(shape), np.array(running_var.array()).reshape(shape)
+
+    def rule(b: Any, x: Value, *rest: Value) -> Value:
+        centre = s.sub(b, x, b.capture(mean.astype(x.type.dtype.numpy)))
+        scale = b.capture((1 / np.sqrt(spread + eps)).astype(x.type.dtype.numpy))
+        return _affine(b, s.mul(b, centre, scale), rest, weight, bias)
+
+    return record("NativeBatchNormBackward0", rule, input, weight, bias)
+
+
+def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Mean 0 and variance 1 of each group of channels of each example. Raises: AutogradError where groups do not divide."""
+    n, c, *rest = input.sizes
+    if c % num_groups:
+        raise AutogradError(f"Expected number of channels in input to be divisible by num_groups, but got input of shape "
+                            f"{list(input.sizes)} and num_groups={num_groups}", location=caller())  # fmt: skip
+
+    def rule(b: Builder, x: Value, *given: Value) -> Value:
+        flat = shapes.reshape(b, x, (n, num_groups, c // num_groups * prod(rest)))
+        return _affine(b, shapes.reshape(b, _normal(b, flat, (2,), eps), x.type.shape), given, weight, bias)
+
+    return record("NativeGroupNormBackward0", rule, input, weight, bias)
+
+
+def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
+                  use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
+    """Mean 0 and variance 1 of each channel of each example."""
+    if not use_input_stats:
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    return group_norm(input, input.sizes[1], weight, bias, eps)
+
+
+def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
+    """Divided by the root of the mean square over the last axes."""
+    axes = tuple(range(len(input.sizes) - len(tuple(normalized_shape)), len(input.sizes)))
+    least = float(np.finfo(input.dtype_.numpy).eps) if eps is None else eps
+
+    def rule(b: Builder, x: Value, *given: Value) -> Value:
+        square = sr.mean(b, s.mul(b, x, x), axes, True)
+        found = s.div(b, x, b.value(e.Sqrt(), s.add(b, square, least)))
+        return s.mul(b, found, given[0]) if given else found
+
+    return record("FusedRmsNormBackward0", rule, input, weight)
+
+
+def embedding(input: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
+              scale_grad_by_freq: bool = False, sparse: bool = False) -> Any:  # fmt: skip
+    """Rows of a table by number; the row `padding_idx` gets no gradient. Raises: OutOfBoundsError for a row not there."""
+    if not input.dtype_.is_integer:
+        raise AutogradError(
+            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
+            f"torch.{DTYPE_WORDS[input.dtype_.name]}Tensor instead (while checking arguments for embedding)", location=caller(),
+        )  # fmt: skip
+    if max_norm is not None or scale_grad_by_freq:
+        raise ArgumentValueError("embedding: max_norm and scale_grad_by_freq are not supported", location=caller(),
+                                 help="scale the table before")  # fmt: skip
+    index = np.array(input.array())
+    count = weight.sizes[0]
+    if ((index < 0) | (index >= count)).any():
+        raise OutOfBoundsError("index out of range in self", location=caller(), help=f"the table has {count} rows")
+    silent = None if padding_idx is None else index == padding_idx % count
+
+    def rule(b: Any, table: Value) -> Value:
+        rows = indexing.get(b, table, (index,))
+        if silent is None:
+            return rows
+        mask = s.broadcast_to(b, b.capture(silent[..., None]), rows.type.shape)
+        return s.where(b, mask, b.value(e.StopGradient(), rows), rows)
+
+    return record("EmbeddingBackward0", rule, weight)
+
+
+# Padding
+
+
+def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+    """Elements added at the ends of axes, from the last one on: a pair for each; negative counts cut off.
+
+    Raises: AutogradError where there are too many pairs, or too few elements to reflect; UnsupportedError for other modes.
+    """
+    rank = len(input.sizes)
+    if len(pad) % 2 or len(pad) > 2 * rank:
+        raise AutogradError("Padding length must be divisible by 2" if len(pad) % 2 else
+                            f"Padding length should be less than or equal to two times the input dimension but got padding "
+                            f"length {len(pad)} and input of dimension {rank}", location=caller())  # fmt: skip
+    ends = [(0, 0)] * (rank - len(pad) // 2) + [(pad[at], pad[at + 1]) for at in range(len(pad) - 2, -2, -2)]
+    if mode == "constant":
+        return _constant_pad(input, ends, value or 0.0)
+    names = {"reflect": "ReflectionPad", "replicate": "ReplicationPad", "circular": "CircularPad"}
+    if mode not in names:
+        raise UnsupportedError(f"Unrecognised padding mode {mode}", location=caller(),
+                               help="modes are constant, reflect, replicate and circular")  # fmt: skip
+    for (before, after), size in zip(ends, input.sizes, strict=True):
+        if mode == "reflect" and max(before, after) >= size:
+            raise AutogradError("Argument #4: Padding size should be less than the corresponding input dimension, but got: "
+                                f"padding ({before}, {after}) at dimension of size {size}", location=caller())  # fmt: skip
+    index = [_padded_index(size, before, after, mode) for size, (before, after) in zip(input.sizes, ends, strict=True)]
+
+    def rule(b: Builder, x: Value) -> Value:
+        for axis, places in enumerate(index):
+            if len(places) != x.type.shape[axis]:
+                x = indexing.take(b, x, places, axis)
+        return x
+
+    return record(f"{names[mode]}{len(pad) // 2}DBackward0", rule, input)
+
+
+def _padded_index(size: int, before: int, after: int, mode: str) -> Array:
+    places = np.arange(-before, size + after)
+    if mode == "circular":
+        return places % size
+    if mode == "replicate":
+        return np.clip(places, 0, size - 1)
+    return np.asarray((size - 1) - np.abs((size - 1) - np.abs(places)))
+
+
+def _constant_pad(input: Any, ends: Sequence[tuple[int, int]], value: float) -> Any:
+    def rule(b: Builder, x: Value) -> Value:
+        for axis, (before, after) in enumerate(ends):
+            if before < 0 or after < 0:
+                size = x.type.shape[axis] + min(before, 0) + min(after, 0)
+                x = shapes.window(b, x, axis, max(-before, 0), size)
+        return shapes.pad(b, x, [(max(before, 0), max(after, 0)) for before, after in ends], value)
+
+    return record("ConstantPadNdBackward0", rule, input)
+
+
+# Other sizes
+
+
+def _along_axes(name: str, input: Any, matrices: Sequence[Array]) -> Any:
+    """Each of the last axes multiplied by a matrix: ``f[out, in]`` of the axis."""
+    lead = len(input.sizes) - len(matrices)
+
+    def rule(b: Any, x: Value) -> Value:
+        for axis, matrix in enumerate(matrices, lead):
+            last = shapes.moveaxis(b, x, axis, -1) if axis < x.type.rank - 1 else x
+            found = products.matmul(b, last, b.capture(np.ascontiguousarray(matrix.T.astype(x.type.dtype.numpy))))
+            x = shapes.moveaxis(b, found, -1, axis) if axis < x.type.rank - 1 else found
+        return x
+
+    return record(name, rule, input)
+
+
+def _shares(size: int, parts: int) -> Array:
+    """The matrix of means of nearly equal parts, which may overlap."""
+    matrix = np.zeros((parts, size))
+    for place in range(parts):
+        start, stop = place * size // parts, -((-(place + 1) * size) // parts)
+        matrix[place, start:stop] = 1 / (stop - start)
+    return matrix
+
+
+def _adaptive_mean(rank: int) -> Any:
+    def pool(input: Any, output_size: Any) -> Any:
+        """Means of so many nearly equal parts of the last axes."""
+        given = output_size if isinstance(output_size, tuple | list) else (output_size,) * rank
+        sizes = input.sizes[-rank:]
+        wanted = [size if each is None else each for size, each in zip(sizes, given, strict=True)]
+        if all(each == 1 for each in wanted) and rank > 1:
+            return input.mean(tuple(range(-rank, 0)), True)
+        matrices = [_shares(*each) for each in zip(sizes, wanted, strict=True)]
+        return _along_axes(f"AdaptiveAvgPool{rank}DBackward0", input, matrices)
+
+    return pool
+
+
+adaptive_avg_pool2d, adaptive_avg_pool3d = _adaptive_mean(2), _adaptive_mean(3)
+
+
+def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
+    """Means of so many nearly equal parts of the last axis."""
+    (wanted,) = each_axis(output_size, 1)
+    return adaptive_avg_pool2d(input.unsqueeze(-2), (1, wanted)).squeeze(-2)
+
+
+def adaptive_max_pool2d(input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """The largest elements of so many equal parts. Raises: ArgumentValueError where the sizes do not divide."""
+    wanted, sizes = each_axis(output_size, 2), input.sizes[-2:]
+    if any(size % parts for size, parts in zip(sizes, wanted, strict=True)):
+        raise ArgumentValueError(f"adaptive_max_pool2d: sizes {sizes} are no multiples of {wanted}", location=caller(),
+                                 help="pad the input first")  # fmt: skip
+    kernel = tuple(size // parts for size, parts in zip(sizes, wanted, strict=True))
+    return max_pool2d(input, kernel, return_indices=return_indices, name="AdaptiveMaxPool2DBackward0")
+
+
+def interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+                align_corners: bool | None = None) -> Any:  # fmt: skip
+    """The last axes in other sizes, by the nearest element ("nearest") or between two ("linear", "bilinear").
+
+    Raises: UnsupportedError for other modes.
+    """
+    rank = len(input.sizes) - 2
+    have = input.sizes[2:]
+    if size is None:
+        factors = scale_factor if isinstance(scale_factor, tuple | list) else (scale_factor,) * rank
+        wanted = tuple(int(each * factor) for each, factor in zip(have, factors, strict=True))
+    else:
+        wanted = each_axis(size, rank)
+    if mode == "nearest":
+        index = [np.arange(new) * old // new for old, new in zip(have, wanted, strict=True)]
+
+        def rule(b: Builder, x: Value) -> Value:
+            for axis, places in enumerate(index, 2):
+                x = indexing.take(b, x, places, axis)
+            return x
+
+        return record(f"UpsampleNearest{rank}DBackward0", rule, input)
+    if mode not in ("linear", "bilinear"):
+        raise UnsupportedError(f"interpolate: mode {mode!r} is not supported", location=caller(),
+                               help="modes are nearest, linear and bilinear")  # fmt: skip
+    matrices = [_between(old, new, bool(align_corners)) for old, new in zip(have, wanted, strict=True)]
+    return _along_axes(f"Upsample{mode.title()}{rank}DBackward0", input, matrices)
+
+
+def _between(old: int, new: int, corners: bool) -> Array:
+    """The matrix of weights of the two nearest elements."""
+    count = np.arange(new)
+    places = count * ((old - 1) / max(new - 1, 1)) if corners else np.maximum((count + 0.5) * old / new - 0.5, 0)
+    low = np.minimum(places.astype(int), old - 1)
+    high, share = np.minimum(low + 1, old - 1), places - low
+    matrix = np.zeros((new, old))
+    np.add.at(matrix, (count, low), 1 - share)
+    np.add.at(matrix, (count, high), share)
+    return matrix
+
+
+def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
+    """Channels as finer places: ``f[..., c * r * r, h, w] -> f[..., c, h * r, w * r]``."""
+    *lead, c, h, w = input.sizes
+    r = upscale_factor
+
+    def rule(b: Builder, x: Value) -> Value:
+        apart = shapes.reshape(b, x, (*lead, c // (r * r), r, r, h, w))
+        n = len(lead)
+        order = (*range(n + 1), n + 3, n + 1, n + 4, n + 2)
+        return shapes.reshape(b, shapes.transpose(b, apart, order), (*lead, c // (r * r), h * r, w * r))
+
+    return record("PixelShuffleBackward0", rule, input)
+
+
+def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
+                                 is_causal: bool = False, scale: float | None = None) -> Any:  # fmt: skip
+    """softmax(query @ key.T * scale + mask) @ value; the scale is 1 / sqrt of the last size unless given."""
+    factor = query.sizes[-1] ** -0.5 if scale is None else scale
+    scores = matmul(query, key.transpose(-2, -1)) * factor
+    if is_causal:
+        rows, columns = scores.sizes[-2:]
+        scores = scores.masked_fill(query.of_array(~np.tri(rows, columns, dtype=bool)), float("-inf"))
+    elif isinstance(attn_mask, TensorBase):
+        boolean = attn_mask.dtype_.is_bool
+        scores = scores.masked_fill(attn_mask.logical_not(), float("-inf")) if boolean else scores + attn_mask  # type: ignore[attr-defined]
+    return matmul(dropout(softmax(scores, -1), dropout_p), value)
+
+
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
+    """x1 @ weight[k] @ x2 for each k: ``(f[..., i], f[..., j], f[k, i, j]) -> f[..., k]``."""
+    found = einsum("...i,kij,...j->...k", input1, weight, input2)
+    return found if bias is None else found + bias
+
+
+__all__ = [
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool2d", "batch_norm", "bilinear",
+    "embedding", "group_norm", "instance_norm", "interpolate", "pad", "pixel_shuffle", "rms_norm",
+    "scaled_dot_product_attention",
+]  # fmt: skip

@@ -1,0 +1,45 @@
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+torch.manual_seed(12)
+torch.rand(3)
+torch.randn(5)
+torch.randn(4, 5)
+torch.randn(19)
+torch.randint(0, 100, (6,))
+torch.randint(7, (2, 3))
+torch.randperm(9)
+torch.rand(2, dtype=torch.float64)
+torch.randn(3, dtype=torch.float64)
+torch.randn(18, dtype=torch.float64)
+torch.normal(1.0, 0.5, (4,))
+torch.normal(torch.arange(3.0), 0.1)
+torch.empty(4).uniform_(2, 3)
+torch.empty(3).normal_(-1, 0.5)
+torch.bernoulli(torch.tensor([0.1, 0.5, 0.9, 0.5]))
+source = torch.Generator().manual_seed(2024)
+torch.randn(3, generator=source)
+torch.rand(3, generator=source)
+torch.randint(-4, 4, (5,), generator=source)
+torch.randperm(5, generator=source)
+torch.randn(200).std()
+torch.rand_like(torch.zeros(2, 2))
+torch.randn_like(torch.zeros(3))
+torch.initial_seed()
+torch.multinomial(torch.tensor([0.3, 0.1, 0.6]), 2)
+state = torch.get_rng_state()
+before = torch.rand(4)
+torch.set_rng_state(state)
+torch.equal(before, torch.rand(4))
+torch.manual_seed(12)
+noise = torch.randn(2, 2, requires_grad=True)
+fixed = torch.rand(2, 2)
+(fixed - 1).requires_grad, (fixed - noise).requires_grad
+spread = torch.tensor([0.5, 2.0], requires_grad=True)
+drawn = 3 + spread * noise.detach()
+(drawn**2).mean().backward()
+spread.grad
+print(torch.allclose(spread.grad, (drawn * noise).sum(0).detach() / 2))
