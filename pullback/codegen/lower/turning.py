@@ -1,42 +1,41 @@
-"""Transposed copies: pointers of matrices stored row by row go in, loops that turn rows into columns come out."""
+"""Copies that may turn rows into columns and change the dtype: pointers of matrices stored row by row in, loops out."""
 from __future__ import annotations
 
-from pullback.codegen.emit_nest import count_loop, load, store
-from pullback.codegen.llvm_text import FunctionText, memory_type
+from pullback.codegen.emit_nest import copy_memory, count_loop, load, store
+from pullback.codegen.llvm_scalar import LlvmScalarBuilder
+from pullback.codegen.llvm_text import FunctionText, is_number, memory_type
 from pullback.codegen.lower.selection import element
 from pullback.dtypes import DType
 
 
-def turn(f: FunctionText, dtype: DType, source: str, target: str, rows: int, columns: int) -> None:
-    """Copy a matrix stored row by row as its transpose."""
+def turn(
+    f: FunctionText, dtype: DType, source: str, target: str, rows: int, columns: int, wanted: DType | None = None
+) -> None:
+    """Copy a matrix as its transpose, with elements of dtype `wanted` if it is given."""
+    wanted = wanted or dtype
+    s = LlvmScalarBuilder(f, 1)
 
     def row(i: str) -> None:
         begin = f.moved(source, memory_type(dtype, 1), f.times(i, columns))
-        place = f.moved(target, memory_type(dtype, 1), i)
+        place = f.moved(target, memory_type(wanted, 1), i)
 
         def entry(j: str) -> None:
-            store(f, element(f, place, dtype, f.times(j, rows)), load(f, element(f, begin, dtype, j), dtype, 1), 1)
+            found = s.cast(load(f, element(f, begin, dtype, j), dtype, 1), wanted)
+            store(f, element(f, place, wanted, f.times(j, rows)), found, 1)
 
         count_loop(f, columns, entry)
 
     count_loop(f, rows, row)
 
 
-def turn_in_place(f: FunctionText, dtype: DType, matrix: str, n: int) -> None:
-    """Exchange the triangles of a square matrix."""
+def copy(f: FunctionText, dtype: DType, source: str, wanted: DType, target: str, count: int | str) -> None:
+    """Copy so many elements, at least one, to elements of another dtype."""
+    s = LlvmScalarBuilder(f, 1)
 
-    def row(before: str) -> None:
-        i = f.plus(before, "1")
+    def entry(i: str) -> None:
+        store(f, element(f, target, wanted, i), s.cast(load(f, element(f, source, dtype, i), dtype, 1), wanted), 1)
 
-        def entry(j: str) -> None:
-            below, above = (
-                element(f, matrix, dtype, f.plus(f.times(x, n), y)) for x, y in ((i, j), (j, i))
-            )
-            lower, upper = load(f, below, dtype, 1), load(f, above, dtype, 1)
-            store(f, below, upper, 1)
-            store(f, above, lower, 1)
-
-        count_loop(f, i, entry)
-
-    if n > 1:
-        count_loop(f, n - 1, row)
+    if dtype == wanted and is_number(str(count)):
+        copy_memory(f, target, source, int(count) * dtype.itemsize)
+    else:
+        count_loop(f, count, entry)
