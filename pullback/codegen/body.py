@@ -359,7 +359,7 @@ class Body:
             operands = [self.spilled(plan, operand) for operand in step.operands]
             if (scratch := self.storage.scratch.get(operation)) is not None:
                 operands.append(self.f.ahead(f"getelementptr i8, ptr %arena, i64 {self.storage.offsets[scratch]}"))
-            results = [self.target(result) for result in operation.results]
+            results = ["" if result in self.storage.unread else self.target(result) for result in operation.results]
             if failures or len(self.f.lines) < LONGEST_BODY:
                 lowering(self.f, operation, operands, results, failure)
             else:
@@ -373,7 +373,7 @@ class Body:
             x = operation.operands[0].type
             cost = cost * x.shape[-2 if operation.op.transpose_x else -1] // 8
         elif isinstance(operation.op, Decomposition):
-            cost = cost_of(operation)
+            cost = cost_of(operation, not self.storage.unread.isdisjoint(operation.results))
         elif isinstance(operation.op, Solve):
             n = operation.operands[0].type.shape[-1]
             cost = max(1, (cost + operation.operands[0].type.size // 3) * n // 8)

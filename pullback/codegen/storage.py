@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pullback.codegen.lower.decomposition import scratch_bytes
+from pullback.codegen.lower.decomposition import scratch_bytes, vectors_of
 from pullback.codegen.memory_plan import Lifetime, MemoryPlan, plan_memory
 from pullback.codegen.places import Group, Opaque, RegionPlan, Structured, is_scalar
 from pullback.dtypes import boolean
@@ -32,7 +32,7 @@ class Storage:
     an entry of the record that an iteration pushes. The rest is known from outside: arguments and results.
     `swaps` are, for a loop, arguments of its state and what its body yields for them: two pieces of memory that change
     places in each iteration, because to move the elements would cost as much as to compute them. `scratch` has, for
-    operations that need memory while they run, what stands for it in `offsets`.
+    operations that need memory while they run, what stands for it in `offsets`; `unread` are results that need not be made.
     """
 
     parents: dict[Value, Value] = field(default_factory=dict)
@@ -41,6 +41,7 @@ class Storage:
     records: dict[Value, int] = field(default_factory=dict)
     swaps: dict[Operation, list[tuple[Value, Value]]] = field(default_factory=dict)
     scratch: dict[Operation, Value] = field(default_factory=dict)
+    unread: set[Value] = field(default_factory=set)
     arena_bytes: int = 0
 
     def find(self, value: Value) -> Value:
@@ -298,7 +299,13 @@ class _Region:
             lifetimes[found] = Lifetime(min(before.first, first), last, size)
         storage.sizes.update((value, life.size) for value, life in lifetimes.items())
         for position, step in enumerate(plan.steps):
-            if isinstance(step, Opaque) and (size := scratch_bytes(step.operation)):
+            if not isinstance(step, Opaque):
+                continue
+            vectors = vectors_of(step.operation)
+            values_only = bool(vectors) and all(self.last.get(each) == position for each in vectors)
+            if values_only:
+                storage.unread.update(vectors)
+            if size := scratch_bytes(step.operation, values_only):
                 memory = storage.scratch[step.operation] = Value(ArrayType(boolean, ()))
                 lifetimes[memory] = Lifetime(position, position, size)
         for position, regions in self.inner.items():

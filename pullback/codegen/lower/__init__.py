@@ -16,7 +16,8 @@ from pullback.ir.ops.sorting import ArgSort
 Lowering = Callable[[FunctionText, Operation, Sequence[str], Sequence[str], int], None]
 """Takes the function to emit into, the operation, its operands' and results' pointers, and its failure number.
 
-An operation with scratch memory (see `decomposition.scratch_bytes`) has the pointer to it behind those of its operands."""
+An operation with scratch memory (see `decomposition.scratch_bytes`) has the pointer to it behind those of its operands.
+Results that need not be made have empty pointers."""
 
 LOWERINGS: Mapping[type[Op], Lowering] = {
     Matmul: contraction.matmul,

@@ -28,7 +28,7 @@ from pullback.codegen.lower.selection import STATUS_BITS, element
 from pullback.codegen.lower.turning import copy, turn
 from pullback.codegen.memory_plan import ALIGNMENT
 from pullback.dtypes import DType, boolean, f64
-from pullback.ir.core import Op, Operation
+from pullback.ir.core import Op, Operation, Value
 from pullback.ir.ops.decomposition import Cholesky, Decomposition, Eigh, Pinv, Qr, SlogDet, Svd
 from pullback.ir.ops.scalar import Compare, Elementary, Scalar
 from pullback.runtime.blas import BlasLibrary
@@ -92,26 +92,39 @@ def is_native(operation: Operation) -> bool:
     return _library(operation) is not None
 
 
-def scratch_bytes(operation: Operation) -> int:
+def vectors_of(operation: Operation) -> tuple[Value, ...]:
+    """The results without which a decomposition has less to do: where none is read, their pointers shall be empty."""
+    match operation.op:
+        case Eigh():
+            return operation.results[1:]
+        case Svd():
+            return operation.results[::2]
+    return ()
+
+
+def scratch_bytes(operation: Operation, values_only: bool) -> int:
     """The scratch memory that `decompose` takes, 0 for an operation that is not decomposed here."""
     if not isinstance(operation.op, Decomposition) or (library := _library(operation)) is None:
         return 0
-    return sum(_scratch_sizes(operation, _way(operation), library).values())
+    return sum(_scratch_sizes(operation, _way(operation, values_only), library).values())
 
 
-def cost_of(operation: Operation) -> int:
+def cost_of(operation: Operation, values_only: bool) -> int:
     """The cost of a native decomposition in units of a kernel's."""
-    way, kind = _way(operation), operation.operands[0].type
+    way, kind = _way(operation, values_only), operation.operands[0].type
     return max(1, int(way.work * kind.size * min(kind.shape[-2:]) / 8))
 
 
 def decompose(
     f: FunctionText, operation: Operation, operands: Sequence[str], results: Sequence[str], failure: int
 ) -> None:
-    """Matrix by matrix; the last operand is a pointer to scratch memory if the operation takes any."""
+    """Matrix by matrix. The last operand is a pointer to scratch memory if the operation takes any.
+
+    Results of `vectors_of` that are not wanted have empty pointers.
+    """
     kind = operation.operands[0].type
     *lead, m, n = kind.shape
-    way, library, batches = _way(operation), _library(operation), prod(lead)
+    way, library, batches = _way(operation, "" in results), _library(operation), prod(lead)
     assert library is not None
     if batches * m * n == 0:
         for result, value in zip(results, _OF_NOTHING.get(type(operation.op), ()), strict=False):
@@ -126,7 +139,8 @@ def decompose(
     def one(number: str) -> None:
         source = element(f, operands[0], kind.dtype, f.times(number, m * n))
         targets = [
-            element(f, pointer, kind.dtype, f.times(number, size)) for pointer, size in zip(results, sizes, strict=True)
+            element(f, pointer, kind.dtype, f.times(number, size)) if pointer else ""
+            for pointer, size in zip(results, sizes, strict=True)
         ]
         way.emit(_Matrix(f, library, kind.dtype, m, n, way, scratch, source, targets, number, failure))
 
@@ -141,8 +155,14 @@ def _library(operation: Operation) -> BlasLibrary | None:
     return library_with([routine.name for routine in _way(operation).routines], f64, max(kind.shape[-2:]))
 
 
-def _way(operation: Operation) -> _Way:
-    return _WAYS[type(operation.op)](operation.op, *operation.operands[0].type.shape[-2:])
+def _way(operation: Operation, values_only: bool = False) -> _Way:
+    m, n = operation.operands[0].type.shape[-2:]
+    match operation.op:
+        case Eigh() as op if values_only:
+            return _eigenvalues(op, n)
+        case Svd() if values_only:
+            return _singular_values(m, n)
+    return _WAYS[type(operation.op)](operation.op, m, n)
 
 
 def _scratch_sizes(operation: Operation, way: _Way, library: BlasLibrary) -> dict[str, int]:
@@ -241,9 +261,33 @@ def _eigh(op: Op, m: int, n: int) -> _Way:
     return _Way((reduced,), emit, 9, {"a": n * n, "values": n})
 
 
-def _svd_routine(m: int, n: int) -> Routine:
+def _eigenvalues(op: Eigh, n: int) -> _Way:
+    reduced = Routine(
+        "syevd", "NU" if op.upper else "NL", (n, "a", n, "values", WORK, WORK_SIZE, INTEGERS, INTEGERS_SIZE)
+    )
+
+    def emit(matrix: _Matrix) -> None:
+        matrix.take()
+        matrix.check(matrix.call(reduced))
+        copy(matrix.f, f64, matrix.scratch["values"], matrix.dtype, matrix.targets[0], n)
+
+    return _Way((reduced,), emit, 4 / 3, {"a": n * n, "values": n})
+
+
+def _singular_values(m: int, n: int) -> _Way:
+    routine, k = _svd_routine(m, n, "N"), min(m, n)
+
+    def emit(matrix: _Matrix) -> None:
+        matrix.take()
+        matrix.check(matrix.call(routine))
+        copy(matrix.f, f64, matrix.scratch["s"], matrix.dtype, matrix.targets[1], k)
+
+    return _Way((routine,), emit, 8 / 3, {"a": m * n, "s": k, "u": 1, "v": 1, INTEGERS: 8 * k})
+
+
+def _svd_routine(m: int, n: int, letter: str = "S") -> Routine:
     k = min(m, n)
-    return Routine("gesdd", "S", (m, n, "a", m, "s", "u", m, "v", k, WORK, WORK_SIZE, INTEGERS))
+    return Routine("gesdd", letter, (m, n, "a", m, "s", "u", m, "v", k, WORK, WORK_SIZE, INTEGERS))
 
 
 def _svd_scratch(m: int, n: int) -> dict[str, int]:

@@ -7,25 +7,32 @@ from pullback.codegen.llvm_text import FunctionText, is_number, memory_type
 from pullback.codegen.lower.selection import element
 from pullback.dtypes import DType
 
+LANES = 8
+"""Rows that are turned at once."""
+
 
 def turn(
     f: FunctionText, dtype: DType, source: str, target: str, rows: int, columns: int, wanted: DType | None = None
 ) -> None:
     """Copy a matrix as its transpose, with elements of dtype `wanted` if it is given."""
-    wanted = wanted or dtype
-    s = LlvmScalarBuilder(f, 1)
+    kind, main = wanted or dtype, rows - rows % LANES
 
-    def row(i: str) -> None:
-        begin = f.moved(source, memory_type(dtype, 1), f.times(i, columns))
-        place = f.moved(target, memory_type(wanted, 1), i)
+    def several(first: str, lanes: int) -> None:
+        """So many rows at once: what is read here and there is written side by side."""
+        s = LlvmScalarBuilder(f, lanes)
+        begin = f.moved(source, memory_type(dtype, 1), f.times(first, columns))
+        place = f.moved(target, memory_type(kind, 1), first)
 
         def entry(j: str) -> None:
-            found = s.cast(load(f, element(f, begin, dtype, j), dtype, 1), wanted)
-            store(f, element(f, place, wanted, f.times(j, rows)), found, 1)
+            found = s.cast(load(f, element(f, begin, dtype, j), dtype, lanes, columns), kind)
+            store(f, element(f, place, kind, f.times(j, rows)), found, lanes)
 
         count_loop(f, columns, entry)
 
-    count_loop(f, rows, row)
+    if main:
+        count_loop(f, main // LANES, lambda block: several(f.times(block, LANES), LANES))
+    if rows > main:
+        several(str(main), rows - main)
 
 
 def copy(f: FunctionText, dtype: DType, source: str, wanted: DType, target: str, count: int | str) -> None:

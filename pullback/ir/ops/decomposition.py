@@ -71,7 +71,7 @@ class Decomposition(Op):
 
     def error(self, matrix: str, location: Location = UNKNOWN) -> PullbackError:
         """What is raised for a matrix that cannot be decomposed; `matrix` begins the message."""
-        return DecompositionError(f"{matrix} has no {self.name}: LAPACK's iteration does not converge",
+        return DecompositionError(f"{matrix} cannot be decomposed by {self.name}: the iteration does not converge",
                                   location=location, help="look for NaN and infinity in it")  # fmt: skip
 
     def push(self, a: Term, parts: list[Term], dot: Term) -> tuple[Term | None, ...]:
