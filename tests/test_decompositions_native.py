@@ -181,7 +181,7 @@ def test_what_does_not_converge(name: str) -> None:
             NUMPY[name](a)
         with pytest.raises(np.linalg.LinAlgError, match="the iteration does not converge") as caught:
             f(a)
-        assert "NUMPY[name](a)" in str(caught.value)
+        assert "test_decompositions_native.py:" in str(caught.value)
         assert "NaN" in str(caught.value)
         assert ("at [2] of" in str(caught.value)) == (len(shape) == 3)
 
