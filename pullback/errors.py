@@ -75,6 +75,10 @@ class SingularError(PullbackError, np.linalg.LinAlgError):
     """A linear system whose matrix has no inverse."""
 
 
+class DecompositionError(PullbackError, np.linalg.LinAlgError):
+    """A matrix that a decomposition does not come to an end for."""
+
+
 class OutOfMemoryError(PullbackError, MemoryError):
     """Native code asked the system for memory and got none."""
 

@@ -33,8 +33,8 @@ DIFFERENTIABLE = [
     if sample.differentiable and all(array.dtype == np.float64 for array in sample.operands if array.dtype.kind == "f")
 ]
 
-ROUNDED = ("reduce_sum", "reduce_prod", "matmul", "scatter_add", "solve", "slogdet", "cholesky")
-"""Ops that add in an order of their own."""
+ROUNDED = ("reduce_sum", "reduce_prod", "matmul", "scatter_add", "solve", "slogdet", "cholesky", "eigh", "svd", "qr", "pinv")
+"""Ops that add in an order of their own, or in that of whichever LAPACK is there."""
 
 
 def identify(value: object) -> str | None:

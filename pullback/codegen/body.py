@@ -8,12 +8,13 @@ from typing import cast
 from pullback.codegen.emit_nest import copy_memory, emit_nest, load, store
 from pullback.codegen.failure import Complained, Failure
 from pullback.codegen.host_call import COST as HOST_COST
-from pullback.codegen.host_call import HostFailure, emit_host_call, trampoline_of
+from pullback.codegen.host_call import HostFailure, emit_host_call, needs_python, trampoline_of
 from pullback.codegen.index_map import IndexMap
 from pullback.codegen.kernel import Kernel
 from pullback.codegen.llvm_scalar import LlvmScalarBuilder
 from pullback.codegen.llvm_text import FunctionText, element_type, memory_type
 from pullback.codegen.lower import LOWERINGS, Lowering, failures_of
+from pullback.codegen.lower.decomposition import cost_of
 from pullback.codegen.lower.selection import check_bounds
 from pullback.codegen.nest import Access, Nest, copying
 from pullback.codegen.places import (
@@ -38,7 +39,6 @@ from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import EmptyTape
 from pullback.ir.ops.decomposition import Decomposition
-from pullback.ir.ops.host import HostCall
 from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.scalar import Elementary, Scalar
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate
@@ -347,7 +347,7 @@ class Body:
         self.f.source(operation.location)
         if isinstance(operation.op, DynamicSlice | DynamicUpdate | DynamicAdd):
             self.window(plan, step)
-        elif isinstance(operation.op, HostCall | Decomposition):
+        elif needs_python(operation):
             self.host_call(plan, step)
         else:
             lowering = LOWERINGS.get(type(operation.op))
@@ -357,7 +357,9 @@ class Body:
             failure = len(self.failures) + 1
             self.failures += [Failure(operation, axis) for axis in range(failures)]
             operands = [self.spilled(plan, operand) for operand in step.operands]
-            results = [self.target(result) for result in operation.results]
+            if (scratch := self.storage.scratch.get(operation)) is not None:
+                operands.append(self.f.ahead(f"getelementptr i8, ptr %arena, i64 {self.storage.offsets[scratch]}"))
+            results = ["" if result in self.storage.unread else self.target(result) for result in operation.results]
             if failures or len(self.f.lines) < LONGEST_BODY:
                 lowering(self.f, operation, operands, results, failure)
             else:
@@ -365,11 +367,13 @@ class Body:
         for result in operation.results:
             self.fetch(result)
         cost = prod(operation.results[0].type.shape) if operation.results else 0
-        if isinstance(operation.op, HostCall | Decomposition):
+        if needs_python(operation):
             cost = HOST_COST
         elif isinstance(operation.op, Matmul):
             x = operation.operands[0].type
             cost = cost * x.shape[-2 if operation.op.transpose_x else -1] // 8
+        elif isinstance(operation.op, Decomposition):
+            cost = cost_of(operation, not self.storage.unread.isdisjoint(operation.results))
         elif isinstance(operation.op, Solve):
             n = operation.operands[0].type.shape[-1]
             cost = max(1, (cost + operation.operands[0].type.size // 3) * n // 8)

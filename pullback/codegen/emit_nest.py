@@ -440,8 +440,8 @@ def step(f: FunctionText, pointer: str, dtype: DType, elements: int) -> str:
     return f.moved(pointer, memory_type(dtype, 1), str(elements))
 
 
-def count_loop(f: FunctionText, count: int, body: Callable[[str], None]) -> None:
-    """``for index in range(count)``, count at least 1; `body` takes the index's name."""
+def count_loop(f: FunctionText, count: int | str, body: Callable[[str], None]) -> None:
+    """``for index in range(count)``, count, a number or an i64, at least 1; `body` takes the index's name."""
     before, head, done = f.block, f.fresh_label("loop"), f.fresh_label("done")
     f.emit(f"br label %{head}")
     f.label(head)

@@ -12,6 +12,7 @@ from pullback.ir.core import Operation
 from pullback.ir.ops.check import Check
 from pullback.ir.ops.contraction import ScatterAdd
 from pullback.ir.ops.control import For
+from pullback.ir.ops.decomposition import Decomposition
 from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.sorting import ArgSort
 from pullback.ir.ops.window import DynamicAdd, DynamicSlice, DynamicUpdate, out_of_bounds
@@ -37,6 +38,8 @@ class Failure:
                 error = out_of_bounds(number, dim, operation.operands[1].type.shape[axis], axis)
             case ArgSort():
                 return OutOfMemoryError(f"there is no memory to sort {number} elements", location=operation.location)
+            case Decomposition() as op:
+                return op.error(_matrix(operation, number), operation.location)
             case Solve() if axis == 0:
                 return _singular(operation, number)
             case Solve():
@@ -79,13 +82,20 @@ class Complained(Failure):
 
 def _singular(operation: Operation, number: int) -> SingularError:
     """`number` counts the pivots of all matrices."""
-    kind = operation.operands[0].type
-    *lead, n, _ = kind.shape
-    matrix = f"the matrix at {[int(each) for each in np.unravel_index(number // n, lead)]} of" if lead else "the matrix"
+    n = operation.operands[0].type.shape[-1]
+    matrix = _matrix(operation, number // n)
     return SingularError(
-        f"{matrix} {kind} is singular: elimination meets a zero in column {number % n}", location=operation.location,
+        f"{matrix} is singular: elimination meets a zero in column {number % n}", location=operation.location,
         help="check what it is made of, or add a small multiple of the identity matrix",
     )  # fmt: skip
+
+
+def _matrix(operation: Operation, number: int) -> str:
+    """The matrix of a number in the stack that an operation takes first, for a message."""
+    kind = operation.operands[0].type
+    lead = kind.shape[:-2]
+    place = f" at {[int(each) for each in np.unravel_index(number, lead)]} of" if lead else ""
+    return f"the matrix{place} {kind}"
 
 
 def _out_of_rows(index: int, size: int) -> OutOfBoundsError:

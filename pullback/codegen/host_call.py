@@ -1,4 +1,4 @@
-"""host_call, decompositions: pointers of operands and results go into arrays, those to a Python function's trampoline."""
+"""host_call (and decompositions without LAPACK): pointers of operands and results go into arrays, these to a trampoline."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from pullback.codegen.failure import Failure
 from pullback.codegen.llvm_text import FunctionText
+from pullback.codegen.lower.decomposition import is_native
 from pullback.errors import PullbackError
 from pullback.ir.core import Array, Operation, Value
+from pullback.ir.ops.decomposition import Decomposition
 from pullback.ir.ops.host import HostCall
 from pullback.location import UNKNOWN
 from pullback.runtime.host_call import Kind, Trampoline
@@ -28,6 +30,12 @@ class HostFailure(Failure):
         if isinstance(error, PullbackError) and error.location is UNKNOWN:
             error.location = self.operation.location
         return error
+
+
+def needs_python(operation: Operation) -> bool:
+    """Whether an operation is a call of Python: of the user's function, or of NumPy where no library has its routines."""
+    op = operation.op
+    return isinstance(op, HostCall) or (isinstance(op, Decomposition) and not is_native(operation))
 
 
 def trampoline_of(operation: Operation) -> Trampoline:

@@ -1,27 +1,18 @@
 """Linear systems: sizes and pointer names go in; a call of the machine's LAPACK, or of an elimination of our own, comes out."""
 from __future__ import annotations
 
+from pullback.codegen.lapack_routine import Routine, library_with
 from pullback.codegen.llvm_text import FunctionText, ModuleText, memory_type
 from pullback.dtypes import DType
-from pullback.runtime import blas
-from pullback.runtime.blas import BlasLibrary, Flavour
+from pullback.runtime.blas import BlasLibrary
 
 OWN_UP_TO = 16
 """Rows up to which our own elimination is the faster one."""
-_LARGEST_32_BIT = 2**31 - 1
 
 
 def system_library(dtype: DType, n: int, k: int) -> BlasLibrary | None:
     """The library that solves a system of n unknowns with k right sides; None where our own elimination does."""
-    library = blas.find()
-    if n <= OWN_UP_TO or library is None or blas.symbol(_gesv(dtype)) not in library.addresses:
-        return None
-    fits = library.flavour is Flavour.CBLAS_ILP64 or max(n, k) <= _LARGEST_32_BIT
-    return library if fits else None
-
-
-def _gesv(dtype: DType) -> str:
-    return ("d" if dtype.itemsize == 8 else "s") + "gesv"
+    return None if n <= OWN_UP_TO else library_with(("gesv",), dtype, max(n, k))
 
 
 def emit_gesv(
@@ -31,18 +22,9 @@ def emit_gesv(
 
     `pivots` has room for n numbers of 8 bytes. Gives an i64: 0, or the number (from 1) of a pivot that is zero.
     """
-    kind = "i64" if library.flavour is Flavour.CBLAS_ILP64 else "i32"
-
-    def size(number: int) -> str:
-        name = f"lapack_{kind}_{number}"
-        function.module.define_global(name, f"internal constant {kind} {number}")
-        return f"@{name}"
-
-    info = function.alloca(kind)
-    operands = (size(n), size(k), a, size(n), pivots, b, size(n), info)
-    function.call(blas.symbol(_gesv(dtype)), "void", tuple(("ptr", each) for each in operands))
-    found = function.let(f"load {kind}, ptr {info}, align 4")
-    return found if kind == "i64" else function.let(f"sext i32 {found} to i64")
+    return Routine("gesv", "", (n, k, "a", n, "pivots", "b", n)).emit(
+        function, dtype, library, {"a": a, "b": b, "pivots": pivots}
+    )
 
 
 def emit_elimination(function: FunctionText, dtype: DType, n: int, k: int, a: str, b: str) -> str:

@@ -29,12 +29,13 @@ from pullback.errors import CompileError, UnboundError
 from pullback.ir.core import Function, Operation, walk
 from pullback.ir.ops.contraction import Matmul
 from pullback.ir.ops.control import Loop
+from pullback.ir.ops.decomposition import Decomposition
 from pullback.ir.ops.linear_system import Solve
 
 BODY = "body"
 SHARED_SINGLE_USES = 8
 """Uses of one elementary function on single numbers from which its code stands apart."""
-_WITH_BLAS = (Matmul, Solve)
+_WITH_BLAS = (Matmul, Solve, Decomposition)
 """Ops that may call BLAS or LAPACK."""
 __all__ = ["BODY", "Kernel", "Program", "build_program"]
 

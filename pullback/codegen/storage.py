@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pullback.codegen.lower.decomposition import scratch_bytes, vectors_of
 from pullback.codegen.memory_plan import Lifetime, MemoryPlan, plan_memory
 from pullback.codegen.places import Group, Opaque, RegionPlan, Structured, is_scalar
 from pullback.dtypes import boolean
@@ -30,7 +31,8 @@ class Storage:
     `offsets` are the places in the arena of those that lie there, `sizes` their bytes; `records` those that lie in
     an entry of the record that an iteration pushes. The rest is known from outside: arguments and results.
     `swaps` are, for a loop, arguments of its state and what its body yields for them: two pieces of memory that change
-    places in each iteration, because to move the elements would cost as much as to compute them.
+    places in each iteration, because to move the elements would cost as much as to compute them. `scratch` has, for
+    operations that need memory while they run, what stands for it in `offsets`; `unread` are results that need not be made.
     """
 
     parents: dict[Value, Value] = field(default_factory=dict)
@@ -38,6 +40,8 @@ class Storage:
     sizes: dict[Value, int] = field(default_factory=dict)
     records: dict[Value, int] = field(default_factory=dict)
     swaps: dict[Operation, list[tuple[Value, Value]]] = field(default_factory=dict)
+    scratch: dict[Operation, Value] = field(default_factory=dict)
+    unread: set[Value] = field(default_factory=set)
     arena_bytes: int = 0
 
     def find(self, value: Value) -> Value:
@@ -294,6 +298,16 @@ class _Region:
                 first, last = -1, len(plan.steps)
             lifetimes[found] = Lifetime(min(before.first, first), last, size)
         storage.sizes.update((value, life.size) for value, life in lifetimes.items())
+        for position, step in enumerate(plan.steps):
+            if not isinstance(step, Opaque):
+                continue
+            vectors = vectors_of(step.operation)
+            values_only = bool(vectors) and all(self.last.get(each) == position for each in vectors)
+            if values_only:
+                storage.unread.update(vectors)
+            if size := scratch_bytes(step.operation, values_only):
+                memory = storage.scratch[step.operation] = Value(ArrayType(boolean, ()))
+                lifetimes[memory] = Lifetime(position, position, size)
         for position, regions in self.inner.items():
             # All that a step's regions need is one temporary, there while the step runs.
             size = max(region.measure(known) for region in regions)

@@ -1,4 +1,4 @@
-"""The BLAS already on the machine: nothing goes in, addresses of its products and LAPACK's solver come out, by our names."""
+"""The BLAS already on the machine: nothing goes in, addresses of its and LAPACK's routines come out, by our names."""
 from __future__ import annotations
 
 import ctypes
@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 ROUTINES = ("dgemm", "sgemm", "dgemv", "sgemv")
-LAPACK_ROUTINES = ("dgesv", "sgesv")
+LAPACK_ROUTINES = tuple(
+    kind + name for name in ("gesv", "potrf", "getrf", "syevd", "gesdd", "geqrf", "orgqr") for kind in "ds"
+)  # fmt: skip
 """Called by Fortran's interface in every flavour, sizes being as wide as the flavour says."""
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from math import prod
 from typing import cast
 
-from pullback.codegen.emit_nest import copy_memory, count_loop, load, store
+from pullback.codegen.emit_nest import copy_memory, count_loop
 from pullback.codegen.lapack_call import emit_elimination, emit_gesv, system_library
-from pullback.codegen.llvm_text import FunctionText, memory_type
+from pullback.codegen.llvm_text import FunctionText
 from pullback.codegen.lower.selection import STATUS_BITS, element
-from pullback.dtypes import DType
+from pullback.codegen.lower.turning import turn
 from pullback.ir.core import Operation
 from pullback.ir.ops.linear_system import Solve
 
@@ -40,12 +40,12 @@ def solve(
             for pointer, size in ((operands[0], n * n), (operands[1], n * k), (results[0], n * k))
         )
         if transpose is (library is None):
-            _turn(f, dtype, matrix, a, n, n)
+            turn(f, dtype, matrix, a, n, n)
         else:
             copy_memory(f, a, matrix, n * n * dtype.itemsize)
         b = columns if turned else target
         if turned:
-            _turn(f, dtype, right, b, n, k)
+            turn(f, dtype, right, b, n, k)
         else:
             copy_memory(f, b, right, n * k * dtype.itemsize)
         if library is None:
@@ -60,7 +60,7 @@ def solve(
         f.leave(f.let(f"or i64 {f.let(f'shl i64 {place}, {STATUS_BITS}')}, {failure}"))
         f.label(solved)
         if turned:
-            _turn(f, dtype, b, target, k, n)
+            turn(f, dtype, b, target, k, n)
 
     if batches == 1:
         system("0")
@@ -83,18 +83,3 @@ def _allocated(f: FunctionText, size: int, failure: int) -> str:
 def _release(f: FunctionText, scratch: str, size: int) -> None:
     if size > STACK_BYTES:
         f.call("free", "void", (("ptr", scratch),))
-
-
-def _turn(f: FunctionText, dtype: DType, source: str, target: str, rows: int, columns: int) -> None:
-    """Copy a matrix stored row by row as its transpose."""
-
-    def row(i: str) -> None:
-        begin = f.moved(source, memory_type(dtype, 1), f.times(i, columns))
-        place = f.moved(target, memory_type(dtype, 1), i)
-
-        def entry(j: str) -> None:
-            store(f, element(f, place, dtype, f.times(j, rows)), load(f, element(f, begin, dtype, j), dtype, 1), 1)
-
-        count_loop(f, columns, entry)
-
-    count_loop(f, rows, row)

@@ -1,6 +1,6 @@
 """Decompositions of matrices: Cholesky, LU for its determinant, QR, eigenvalues, singular values; and the pseudo-inverse.
 
-NumPy computes them: compiled code calls it, as it calls the functions of pure_callback.
+They are computed by LAPACK's routines that NumPy calls: potrf, getrf, geqrf with orgqr, syevd, and gesdd.
 """
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from pullback.errors import DTypeError, ShapeError, SingularError
+from pullback.errors import DecompositionError, DTypeError, PullbackError, ShapeError, SingularError
 from pullback.ir.core import Array, Builder, Op, Region, Sample, Value
 from pullback.ir.ops.base import Term, arrays
 from pullback.ir.ops.matrix_terms import (
@@ -34,6 +34,7 @@ from pullback.ir.ops.matrix_terms import (
 )
 from pullback.ir.registry import register
 from pullback.ir.types import ArrayType
+from pullback.location import UNKNOWN, Location
 
 Values = tuple[Value, ...]
 Maybe = tuple[Value | None, ...]
@@ -56,6 +57,22 @@ class Decomposition(Op):
     def results(self, a: ArrayType) -> tuple[ArrayType, ...]:
         """The types of the parts."""
         raise NotImplementedError
+
+    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
+        (a,) = operands
+        try:
+            return tuple(np.asarray(part) for part in self.parts(a))
+        except np.linalg.LinAlgError:
+            raise self.error(f"the matrix of {self.name}, {a.dtype}{list(a.shape)},") from None
+
+    def parts(self, a: Array) -> tuple[Array, ...]:
+        """The parts by NumPy. Raises: LinAlgError."""
+        raise NotImplementedError
+
+    def error(self, matrix: str, location: Location = UNKNOWN) -> PullbackError:
+        """What is raised for a matrix that cannot be decomposed; `matrix` begins the message."""
+        return DecompositionError(f"{matrix} cannot be decomposed by {self.name}: the iteration does not converge",
+                                  location=location, help="look for NaN and infinity in it")  # fmt: skip
 
     def push(self, a: Term, parts: list[Term], dot: Term) -> tuple[Term | None, ...]:
         """Tangents of the parts, from the operand's."""
@@ -99,15 +116,12 @@ class Cholesky(Decomposition):
     def results(self, a: ArrayType) -> tuple[ArrayType, ...]:
         return (a,)
 
-    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
-        try:
-            return (np.linalg.cholesky(operands[0]),)
-        except np.linalg.LinAlgError:
-            kind = f"{operands[0].dtype}{list(operands[0].shape)}"
-            raise SingularError(
-                f"the matrix of cholesky, {kind}, is not positive definite",
-                help="check what it is made of, or add a small multiple of the identity matrix",
-            ) from None  # fmt: skip
+    def parts(self, a: Array) -> tuple[Array, ...]:
+        return (np.linalg.cholesky(a),)
+
+    def error(self, matrix: str, location: Location = UNKNOWN) -> PullbackError:
+        return SingularError(f"{matrix} is not positive definite", location=location,
+                             help="check what it is made of, or add a small multiple of the identity matrix")  # fmt: skip
 
     def push(self, a: Term, parts: list[Term], dot: Term) -> tuple[Term | None, ...]:
         (low,) = parts
@@ -146,9 +160,8 @@ class SlogDet(Decomposition):
     def results(self, a: ArrayType) -> tuple[ArrayType, ...]:
         return (a.with_shape(a.dims[:-2]),) * 2
 
-    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
-        sign, log = np.linalg.slogdet(operands[0])
-        return np.asarray(sign), np.asarray(log)
+    def parts(self, a: Array) -> tuple[Array, ...]:
+        return tuple(np.linalg.slogdet(a))
 
     def push(self, a: Term, parts: list[Term], dot: Term) -> tuple[Term | None, ...]:
         return None, trace(solved(a, dot))
@@ -185,9 +198,8 @@ class Eigh(Decomposition):
     def results(self, a: ArrayType) -> tuple[ArrayType, ...]:
         return a.with_shape(a.dims[:-1]), a
 
-    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
-        values, vectors = np.linalg.eigh(operands[0], "U" if self.upper else "L")
-        return values, vectors
+    def parts(self, a: Array) -> tuple[Array, ...]:
+        return tuple(np.linalg.eigh(a, "U" if self.upper else "L"))
 
     def push(self, a: Term, parts: list[Term], dot: Term) -> tuple[Term | None, ...]:
         values, vectors = parts
@@ -228,9 +240,8 @@ class Svd(Decomposition):
         k = min(m, n)
         return a.with_shape((*lead, m, k)), a.with_shape((*lead, k)), a.with_shape((*lead, k, n))
 
-    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
-        u, s, v = np.linalg.svd(operands[0], full_matrices=False)
-        return u, s, v
+    def parts(self, a: Array) -> tuple[Array, ...]:
+        return tuple(np.linalg.svd(a, full_matrices=False))
 
     def push(self, a: Term, parts: list[Term], dot: Term) -> tuple[Term | None, ...]:
         u, s, v = parts
@@ -295,9 +306,8 @@ class Qr(Decomposition):
             raise ShapeError(f"qr: {a} has more columns than rows")
         return a, a.with_shape((*lead, n, n))
 
-    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
-        q, r = np.linalg.qr(operands[0])
-        return q, r
+    def parts(self, a: Array) -> tuple[Array, ...]:
+        return tuple(np.linalg.qr(a))
 
     def push(self, a: Term, parts: list[Term], dot: Term) -> tuple[Term | None, ...]:
         q, r = parts
@@ -345,8 +355,8 @@ class Pinv(Decomposition):
         *lead, m, n = a.shape
         return (a.with_shape((*lead, n, m)),)
 
-    def evaluate(self, *operands: Array) -> tuple[Array, ...]:
-        return (np.linalg.pinv(operands[0], rcond=self.cutoff),)
+    def parts(self, a: Array) -> tuple[Array, ...]:
+        return (np.linalg.pinv(a, rcond=self.cutoff),)
 
     def push(self, a: Term, parts: list[Term], dot: Term) -> tuple[Term | None, ...]:
         (p,) = parts
