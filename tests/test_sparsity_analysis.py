@@ -119,7 +119,7 @@ def check_op(function: Function, operands: list[Array], active: list[int]) -> No
             for element in np.ndindex(operands[place].shape):
                 dots = [np.zeros_like(operands[each]) for each in active]
                 dots[active.index(place)][element] = 1
-                (moved,) = interpret(derived, [*operands, *dots])
+                moved = np.concatenate([np.ravel(each) for each in interpret(derived, [*operands, *dots])])
                 assert places[np.flatnonzero(moved), column].all(), (function.body.operations[0].op, place, element)
                 column += 1
 
