@@ -39,8 +39,8 @@ class _Way:
     """How the parts of a matrix[m, n] are computed.
 
     `routines` are called in this order, and take about `work` multiplications for each element and row, or column where
-    there are fewer. `scratch` has a number of elements for each array besides the operand and the
-    results, workspace apart. `emit` emits what is to be done for one matrix.
+    there are fewer. `scratch` has a number of elements for each array besides the operand and the results, workspace
+    apart. `emit` emits what is to be done for one matrix.
     """
 
     routines: tuple[Routine, ...]
@@ -58,7 +58,6 @@ class _Matrix:
     dtype: DType
     m: int
     n: int
-    way: _Way
     scratch: Mapping[str, str]
     source: str
     targets: Sequence[str]
@@ -69,9 +68,9 @@ class _Matrix:
         """Call a routine on scratch memory; gives its `info`."""
         return routine.emit(self.f, f64, self.library, self.scratch)
 
-    def take(self, name: str = "a") -> None:
-        """Copy the matrix to scratch memory, in column order."""
-        turn(self.f, self.dtype, self.source, self.scratch[name], self.m, self.n, f64)
+    def take(self) -> None:
+        """Copy the matrix to the scratch array "a", in column order."""
+        turn(self.f, self.dtype, self.source, self.scratch["a"], self.m, self.n, f64)
 
     def give(self, name: str, part: int, rows: int, columns: int) -> None:
         """Copy a part from scratch memory, where it is in column order."""
@@ -142,7 +141,7 @@ def decompose(
             element(f, pointer, kind.dtype, f.times(number, size)) if pointer else ""
             for pointer, size in zip(results, sizes, strict=True)
         ]
-        way.emit(_Matrix(f, library, kind.dtype, m, n, way, scratch, source, targets, number, failure))
+        way.emit(_Matrix(f, library, kind.dtype, m, n, scratch, source, targets, number, failure))
 
     if batches == 1:
         one("0")
