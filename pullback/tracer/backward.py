@@ -84,7 +84,7 @@ def run_backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | No
         waiting = dict.fromkeys([tensor._grad.value for tensor in reached if tensor._grad is not None])
         if waiting:
             # The roots with them: looking at the loss later would compute once more what lies below it.
-            waiting.update((tensor.value, None) for tensor in roots)
+            waiting.update([(tensor.value, None) for tensor in roots])
         ENGINE.run([value for value in waiting if value.contents.array is None])
 
 

@@ -54,9 +54,9 @@ def cross_entropy(input: Any, target: Any, weight: Any = None, size_average: Any
     """
     rank = len(input.sizes)
     axis = 1 if rank > 1 else 0
-    if input.sizes == target.sizes and target.dtype_.is_float:
-        return _of_probabilities(input, target, weight, reduction, label_smoothing, axis)
     if target.dtype_.is_float:
+        if input.sizes == target.sizes:
+            return _of_probabilities(input, target, weight, reduction, label_smoothing, axis)
         raise AutogradError(f"expected target dtype to be Long or Byte, but got {DTYPE_WORDS[target.dtype_.name]}",
                             location=caller(), help="probabilities have the sizes of the logits")  # fmt: skip
     logs = log_softmax(input, axis)
