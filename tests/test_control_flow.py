@@ -11,6 +11,7 @@ from traced import agree, run, traced
 
 import pullback as pb
 from pullback.ir.core import walk
+from pullback.tracer import rewrite
 
 X = np.arange(6.0) - 2.0
 
@@ -461,8 +462,21 @@ def test_functions_that_are_called() -> None:
 
 def test_two_lambdas_in_a_line() -> None:
     first, second = (lambda x: 1.0 if x > 0.0 else 2.0), (lambda x: 3.0 if x > 0.0 else 4.0)
-    assert run(first, 1.0), run(second, 1.0) == (1.0, 3.0)
-    assert run(first, -1.0), run(second, -1.0) == (2.0, 4.0)
+    assert (run(first, 1.0), run(second, 1.0)) == (1.0, 3.0)
+    assert (run(first, -1.0), run(second, -1.0)) == (2.0, 4.0)
+
+
+def test_lambdas_that_differ_in_constants_only() -> None:
+    """Python 3.10 does not say where in a line a lambda stands: then what it compiles to has to tell."""
+    pair = (lambda x: x * 2.0 if x > 0.0 else x, lambda x: x * 3.0 if x > 0.0 else x)
+    assert [pb.compile_grad(each).grad(1.0) for each in pair] == [2.0, 3.0]
+    inner = (lambda x: [(lambda y: y * 0.0)(x)], lambda x: [(lambda y: y * -0.0)(x)])
+    texts = (lambda: ["<a>"], lambda: ["<b>"])
+    codes = [each.__code__ for each in (*pair, *inner, *texts)]
+    assert [[rewrite.same_code(one, other) for other in codes] for one in codes] == np.eye(6, dtype=bool).tolist()
+    nested = compile("f = lambda x: [(lambda y: y * 0.0)(x)]", "elsewhere", "exec").co_consts[0]
+    assert rewrite.same_code(nested, codes[2])
+
 
 
 def test_closures_and_nonlocal() -> None:

@@ -197,9 +197,27 @@ def find_lambda(module: ast.Module, code: CodeType) -> ast.Lambda | None:
             return max(inside, key=lambda node: (node.lineno, node.col_offset))
     for node in candidates:
         made = compile(ast.Expression(node), code.co_filename, "eval", code.co_flags & FUTURE, dont_inherit=True)
-        if any(each.co_code == code.co_code and each.co_names == code.co_names for each in inner_codes(made)):
+        if any(same_code(each, code) for each in inner_codes(made)):
             return node
     return None
+
+
+def same_code(one: CodeType, other: CodeType) -> bool:
+    """Whether two code objects do the same, wherever they stand: names that say where that is do not count."""
+    if (one.co_code, one.co_names, len(one.co_consts)) != (other.co_code, other.co_names, len(other.co_consts)):
+        return False
+    named = False
+    for first, second in zip(one.co_consts, other.co_consts, strict=True):
+        inner = isinstance(first, CodeType) and isinstance(second, CodeType)
+        if inner:
+            if not same_code(first, second):
+                return False
+        # Behind a function's code Python 3.10 has its name, which says where it stands: f.<locals>.<lambda>. As for the
+        # rest, 0.0 equals -0.0 and 1 equals True, but they are not the same.
+        elif not (named and isinstance(first, str) and isinstance(second, str)) and repr(first) != repr(second):
+            return False
+        named = inner
+    return True
 
 
 def holds(node: ast.Lambda, code: CodeType, lines: list[str]) -> bool:
