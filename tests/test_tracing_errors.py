@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -246,6 +247,8 @@ def test_refused(name: str) -> None:
         assert message in error.message
         assert help in error.help
         assert "test_tracing_errors.py:" in text and " in " in text
+        if sys.version_info < (3, 11):
+            continue  # it does not say where in a line
         lines = text.splitlines()
         carets = [line for line in lines if set(line.strip()) == {"^"}]
         assert carets, text
