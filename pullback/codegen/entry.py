@@ -10,6 +10,7 @@ ENTRY = "entry"
 _COLD = " noinline optnone"  # LLVM's attributes for code whose compile time counts for more than its speed
 # An entry takes 4 ms of optimised code generation, and some 0.8 ms more for each argument and result; not optimised it is
 # a fifth. That costs a call 10 ns to 20 ns, which one with so many of them, or with a body of so many ns, does not feel.
+# (A loop of unknown length is taken for a long one, so that Newton's square root by `while` does: 8 ns of 240.)
 _MANY_VALUES = 8
 _LONG_BODY = 2_000
 STACK_ARENA_BYTES = 32 * 1024

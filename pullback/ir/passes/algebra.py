@@ -76,23 +76,20 @@ def sub_from_own_negation(operation: Operation, rewriter: Rewriter) -> Value | N
 def mul_one(operation: Operation, rewriter: Rewriter) -> Value | None:
     """x * 1 and x / 1 are x, x * -1 and x / -1 are -x."""
     x, y = operation.operands
-    factor = constant(y)
-    if factor is None:
-        return None
-    if factor.value == 1:
-        return x
-    return rewriter.value(Neg(), x) if factor.value == -1 else None
+    return _by_one(x, y, rewriter)
 
 
 def one_mul(operation: Operation, rewriter: Rewriter) -> Value | None:
     """1 * x is x, -1 * x is -x."""
     x, y = operation.operands
-    factor = constant(x)
-    if factor is None:
+    return _by_one(y, x, rewriter)
+
+
+def _by_one(x: Value, other: Value, rewriter: Rewriter) -> Value | None:
+    factor = constant(other)
+    if factor is None or factor.value not in (1, -1):
         return None
-    if factor.value == 1:
-        return y
-    return rewriter.value(Neg(), y) if factor.value == -1 else None
+    return x if factor.value == 1 else rewriter.value(Neg(), x)
 
 
 def integer_mul_zero(operation: Operation, rewriter: Rewriter) -> Value | None:

@@ -66,7 +66,8 @@ def _sweep_flat(region: Region) -> bool:
     kept: list[Operation] = []
     for operation in reversed(region.operations):
         results = operation.results
-        if (results[0] in used if len(results) == 1 else operation.op.effect or any(result in used for result in results)):
+        read = results[0] in used if len(results) == 1 else any(result in used for result in results)
+        if read or operation.op.effect:
             used.update(operation.operands)
             kept.append(operation)
     changed = len(kept) < len(region.operations)
