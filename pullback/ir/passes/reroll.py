@@ -1,6 +1,6 @@
 """Loops that were written out are rolled up again: compile time depends on a step, not on how often it is repeated.
 
-What it is worth, as measured. Straight-line code of numbers, with its gradient, takes about 0.5 ms of compile time an
+What it is worth, as measured. Straight-line code of numbers, with its gradient, takes about 0.2 ms of compile time an
 operation; as a loop a call takes as long, or up to a fifth longer: `WORTH` operations have to be saved. Cheap elementwise
 steps on arrays are fused over many steps into one pass over memory, where a loop passes over it once a step: that is up to
 five times as fast for 20 to 100 operations, and slower than the loop from about 400 on (`WORTH_FUSED`). The gradient of a
