@@ -9,6 +9,9 @@ torch.logaddexp2(x, y) ; x.clamp_min(0.1) ; x.clamp_max(0.1) ; torch.clamp(x, mi
 x.isnan() ; x.isfinite() ; x.signbit() ; torch.isclose(x, y) ; i << 2 ; 7 % i ; 7 // i ; x.nan_to_num() ; (x * 1).exp_()
 (x * 1).clamp_(-1, 1) ; (x * 1).sigmoid_() ; (x * 1).masked_fill_(x > 0, 2.0) ; (x * 1).pow_(2) ; (x * 1).t()[0].mul_(2)
 (x * 1).addcmul_(y, y, value=2) ; (x * 1).lerp_(y, 0.25) ; (p * 1).sqrt_() ; (x * 1).cumsum_(0)
+(x * 4).erfc() ; torch.xlogy(p.floor(), p.detach()) ; p.lgamma() ; torch.digamma(p + 0.1) ; torch.polygamma(2, p + 0.1)
+torch.rsub(x, y, alpha=3) ; torch.rsub(x, 2, alpha=3) ; x.detach().sgn() ; torch.fmod(x * (x > 0), 0.7) ; i.isfinite()
+torch.special.log_ndtr(x * 4) ; torch.special.entr(v) ; torch.special.xlog1py(v, v) ; torch.special.gammaln(i + 3)
 """
 
 ORDER = """

@@ -208,3 +208,13 @@ def test_bools_and_bytes_stay_what_they_are() -> None:
     for found, expected in ((numbers.all(0), [1, 0]), (numbers.any(1), [1, 1]), (numbers.triu(), [[1, 0], [0, 1]])):
         assert found.dtype is pb.uint8
         assert found.tolist() == expected
+
+
+def test_the_rest_of_integers_over_zero() -> None:
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        pb.fmod(pb.tensor([1, 2]), 0)
+
+
+def test_special_functions_far_out() -> None:
+    assert pb.erfc(pb.tensor([9.0], dtype=pb.float64)).item() / 4.137031746513811e-37 == pytest.approx(1.0, rel=1e-14)
+    assert pb.logit(pb.tensor([0.5 + 1e-12], dtype=pb.float64)).item() / 3.999911513119514e-12 == pytest.approx(1.0, rel=1e-14)

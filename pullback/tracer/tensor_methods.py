@@ -36,6 +36,7 @@ class TensorMethods(TensorBase):
     acos, asin, asinh, acosh, atanh = ew.acos, ew.asin, ew.asinh, ew.acosh, ew.atanh
     arccos, arcsin, arcsinh, arccosh, arctanh = ew.acos, ew.asin, ew.asinh, ew.acosh, ew.atanh
     exp2, log2, log10, erfc, frac, sinc = ew.exp2, ew.log2, ew.log10, ew.erfc, ew.frac, ew.sinc
+    lgamma, digamma = ew.lgamma, ew.digamma
     deg2rad, rad2deg, sgn, logit, positive = ew.deg2rad, ew.rad2deg, ew.sgn, ew.logit, ew.positive
     isnan, isinf, isfinite, isposinf, isneginf, isreal = (
         ew.isnan, ew.isinf, ew.isfinite, ew.isposinf, ew.isneginf, ew.isreal)  # fmt: skip
