@@ -18,7 +18,10 @@ ORDER = """
 x.sort()[0] ; x.sort(0, descending=True)[0] ; x.sort()[1] ; x.argsort(0) ; x.topk(2)[0] ; x.topk(2, largest=False)[1]
 x.topk(1, dim=0)[0] ; x.kthvalue(2)[0] ; x.median() ; torch.tensor([1.0, 3.0, 3.0, 3.0, 5.0]).median() ; x.median(1)[0]
 x.mode(1)[0] ; x.cummax(1)[0] ; x.cummin(0)[1] ; x.logcumsumexp(1) ; x.nansum(1) ; x.diff()
+x.quantile(0.3) * 1 * 1 ; x.quantile(torch.tensor([0.3]), 1, True) * 1 * 1 ; (x.detach() / (x > -1) - torch.inf).quantile(0.5, 1)
 torch.unique(i * i % 3) ; torch.bincount(i) ; torch.searchsorted(v.detach().sort()[0], x.detach()) ; (s * v / v).median()
+torch.bincount(i.abs(), v.detach()[:3]) ; torch.searchsorted(x.detach().sort()[0], y.detach())
+torch.histc(v.detach(), 4, 0.3, 0.3)
 """
 
 SCATTER = """
@@ -36,6 +39,14 @@ torch.einsum('ij,j', x, v) ; x.mT ; torch.einsum('ij->ji', x) ; torch.einsum('ii
 torch.einsum('bij,bkj->bk', b, b) ; torch.einsum('...i,i->...', b, v) ; torch.einsum('i,j->ij', v, v)
 torch.einsum('i,ij,j->', x[:, 0], x, v) ; torch.tensordot(b, x, 2) ; torch.baddbmm(b @ b.mT, b, b.mT) ; torch.inner(v, v)
 torch.linalg.inv(x[:, :3]) ; torch.linalg.solve(x[:, :3], x) ; torch.linalg.matrix_norm(x)
+torch.linalg.solve(b[:, :2, :2], b[:, :2, 3]) ; torch.cross(x, y) ; torch.linalg.cross(x[:, :3], y[:, :3])
+torch.trapezoid(x, v[:3].detach(), dim=0) * 1 * 1 ; torch.diff(x, 5) ; x.tensor_split([3, 1], 1)[2]
+torch.matrix_power(x[:, :3], 2)
+torch.addmm(torch.tensor([torch.nan]), x, x.t(), beta=0) ; torch.baddbmm(b @ b.mT * torch.nan, b, b.mT, beta=0, alpha=2)
+torch.linalg.cholesky(x @ x.t()) ; torch.linalg.eigh(x @ x.t())[0] ; torch.linalg.eigh(x @ x.t()).eigenvectors.abs()
+torch.linalg.eigvalsh(x[:, :3], 'U') ; torch.linalg.svd(x, False).U.abs() ; torch.linalg.svdvals(b) ; torch.linalg.norm(x, 2)
+torch.linalg.qr(x.t()).Q.abs() ; torch.linalg.slogdet(x[:, :3]).logabsdet
+torch.linalg.norm(b, 'nuc', (0, 2), True) * 1 * 1
 """
 
 ACTIVATIONS = """

@@ -218,3 +218,23 @@ def test_the_rest_of_integers_over_zero() -> None:
 def test_special_functions_far_out() -> None:
     assert pb.erfc(pb.tensor([9.0], dtype=pb.float64)).item() / 4.137031746513811e-37 == pytest.approx(1.0, rel=1e-14)
     assert pb.logit(pb.tensor([0.5 + 1e-12], dtype=pb.float64)).item() / 3.999911513119514e-12 == pytest.approx(1.0, rel=1e-14)
+
+
+def test_the_first_power_of_a_matrix_is_a_copy() -> None:
+    x = pb.ones(2, 2)
+    pb.matrix_power(x, 1).add_(1)
+    assert x.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda x: x.quantile(0.5, interpolation="middle"), "interpolation must be one of"),
+    (lambda x: x.long().quantile(0.5), "must be either float or double"),
+    (lambda x: pb.searchsorted(x, x, right=True, side="left"), "can't be set to opposites"),
+    (lambda x: pb.bincount(x), "non-negative integral"),
+    (lambda x: pb.linalg.cholesky(-x.outer(x)), "not positive definite"),
+    (lambda x: pb.linalg.svd(x[None]), "full_matrices=False"),
+    (lambda x: pb.linalg.inv(x.outer(x).long()), "Expected a floating point"),
+])  # fmt: skip
+def test_what_is_refused(call: Any, words: str) -> None:
+    with pytest.raises((RuntimeError, ValueError, NotImplementedError, TypeError), match=words):
+        call(pb.tensor([1.0, 2.0]))
