@@ -18,7 +18,8 @@ ORDER = """
 x.sort()[0] ; x.sort(0, descending=True)[0] ; x.sort()[1] ; x.argsort(0) ; x.topk(2)[0] ; x.topk(2, largest=False)[1]
 x.topk(1, dim=0)[0] ; x.kthvalue(2)[0] ; x.median() ; torch.tensor([1.0, 3.0, 3.0, 3.0, 5.0]).median() ; x.median(1)[0]
 x.mode(1)[0] ; x.cummax(1)[0] ; x.cummin(0)[1] ; x.logcumsumexp(1) ; x.nansum(1) ; x.diff()
-x.quantile(0.3) * 1 * 1 ; x.quantile(torch.tensor([0.3]), 1, True) * 1 * 1 ; (x.detach() / (x > -1) - torch.inf).quantile(0.5, 1)
+x.quantile(0.3) * 1 * 1 ; x.quantile(torch.tensor([0.3]), 1, True) * 1 * 1
+(x.detach() / (x > -1) - torch.inf).quantile(0.5, 1)
 torch.unique(i * i % 3) ; torch.bincount(i) ; torch.searchsorted(v.detach().sort()[0], x.detach()) ; (s * v / v).median()
 torch.bincount(i.abs(), v.detach()[:3]) ; torch.searchsorted(x.detach().sort()[0], y.detach())
 torch.histc(v.detach(), 4, 0.3, 0.3)
@@ -28,6 +29,10 @@ SCATTER = """
 x.scatter(1, k[:, :1], 9.0) ; x.scatter(1, k[:, 1:3], y[:, :2] * 1) ; x.scatter_add(1, k, y) ; x.index_add(0, j, y) ; x.take(j)
 x.index_add(1, j, y[:, :3], alpha=2) ; x.index_copy(0, j, y) ; x.index_fill(1, j, 5.0) ; x.index_put((j, j), v[:3])
 x.index_put((j, j * 0), v[:3], accumulate=True) ; x.masked_scatter(x > 0, y)
+b[torch.tensor(0), :, j] ; b[0, :, j] ; b[:, torch.tensor(1), j] ; b[torch.tensor(1), None, j[:1]] ; x[torch.tensor(True)]
+b.masked_select(x > 0) ; x[0].masked_fill(x > 0, 2.0) ; x[torch.tensor([1, 0, 1], dtype=torch.uint8)]
+s.index_select(0, j[1:2])
+(i * 3 - 8).scatter_reduce(0, j[1:2] * 0, i, 'mean') ; torch.hann_window(1, False)
 x.scatter_reduce(1, k, y, 'sum') ; (x > 0).nonzero() ; x[True] ; x[False] ; x[range(2), j[:2]] ; x[:]
 """
 

@@ -231,10 +231,34 @@ def test_the_first_power_of_a_matrix_is_a_copy() -> None:
     (lambda x: x.long().quantile(0.5), "must be either float or double"),
     (lambda x: pb.searchsorted(x, x, right=True, side="left"), "can't be set to opposites"),
     (lambda x: pb.bincount(x), "non-negative integral"),
-    (lambda x: pb.linalg.cholesky(-x.outer(x)), "not positive definite"),
+    (lambda x: pb.linalg.cholesky(-x.outer(x)).tolist(), "not positive definite"),
     (lambda x: pb.linalg.svd(x[None]), "full_matrices=False"),
     (lambda x: pb.linalg.inv(x.outer(x).long()), "Expected a floating point"),
+    (lambda x: x.__setitem__(pb.tensor([True]), 1.0), "The shape of the mask"),
+    (lambda x: x.__setitem__(pb.tensor([0]), pb.tensor([1])), "got Float for the destination and Long for the source"),
+    (lambda x: x.masked_fill(pb.tensor([0, 1]), 1.0), "only supports boolean masks"),
+    (lambda x: x.scatter(0, pb.tensor([0]), 1.0, reduce="mean"), "reduce argument must be"),
+    (lambda x: x.scatter_reduce(0, pb.tensor([0]), pb.tensor([1]), "sum"), "to be equal to src.dtype"),
+    (lambda x: x.index_copy(0, pb.tensor([0]), pb.tensor([1])), "expected to have the same dtype"),
+    (lambda x: x.index_add(0, pb.tensor([0]), x), "source has sizes"),
+    (lambda x: x.masked_scatter(x > 0, pb.tensor([1, 2])), "same dtypes"),
 ])  # fmt: skip
 def test_what_is_refused(call: Any, words: str) -> None:
-    with pytest.raises((RuntimeError, ValueError, NotImplementedError, TypeError), match=words):
+    with pytest.raises((RuntimeError, ValueError, NotImplementedError, TypeError, IndexError), match=words):
         call(pb.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("index", [(0, slice(None), [0, 1]), (pb.tensor(0), slice(None), pb.tensor([0, 1]))])
+def test_assignment_by_numbers_and_lists(index: Any) -> None:
+    x = pb.zeros(2, 3, 2, requires_grad=True)
+    y = x * 1
+    values = pb.arange(6.0).view(3, 2).requires_grad_()
+    y[index] = values
+    assert y.tolist() == [[[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], [[0.0] * 2] * 3]
+    (y * y).sum().backward()
+    assert values.grad.tolist() == [[0.0, 2.0], [4.0, 6.0], [8.0, 10.0]]
+
+
+def test_diagonals_of_three_axes_are_filled() -> None:
+    assert pb.zeros(2, 2, 2).fill_diagonal_(2.0).tolist() == [[[2.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 2.0]]]
+    assert pb.zeros(3, 1).fill_diagonal_(2.0).tolist() == [[2.0], [0.0], [0.0]]

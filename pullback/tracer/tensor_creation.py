@@ -269,6 +269,8 @@ tril_indices, triu_indices = _triangle_indices(np.tril_indices), _triangle_indic
 
 def hann_window(window_length: int, periodic: bool = True, *, dtype: Any = None) -> Tensor:
     """The raised cosine."""
+    if window_length == 1:
+        return _ready(np.ones(1, _float(dtype).numpy), False)
     count = np.arange(window_length)
     span = max(window_length if periodic else window_length - 1, 1)
     return _ready((0.5 - 0.5 * np.cos(2 * np.pi * count / span)).astype(_float(dtype).numpy), False)

@@ -112,9 +112,8 @@ class TensorMethods(TensorBase):
 
     def fill_diagonal_(self, fill_value: Any) -> Any:
         """One number on the diagonal."""
-        rows, columns = self.sizes
-        places = np.arange(rows * columns).reshape(rows, columns) % (columns + 1) == 0
-        places[columns:] = False
+        places = np.zeros(self.sizes, bool)
+        np.fill_diagonal(places, True)
         return self.masked_fill_(self.of_array(places), fill_value)
 
     # Views in place: the tensor becomes the view
