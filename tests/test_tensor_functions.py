@@ -126,7 +126,11 @@ def test_the_random_numbers_are_pytorchs() -> None:
     assert pb.randperm(6).tolist() == [2, 5, 3, 0, 1, 4]
 
 
-DRAWS = ["randn(40)", "randn(7)", "rand(5, 3)", "randint(9, (50,))", "randperm(20)", "normal(1.0, 2.0, (20,))"]
+DRAWS = [
+    "randn(40)", "randn(7)", "rand(5, 3)", "randint(9, (50,))", "randperm(20)", "normal(1.0, 2.0, (20,))",
+    "zeros(4).random_()", "zeros(4).random_(-5, 0)",
+    "zeros(4, dtype=module.int64).random_()", "zeros(9).bernoulli_(module.linspace(0, 1, 9))",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("draw", DRAWS)
@@ -262,3 +266,10 @@ def test_assignment_by_numbers_and_lists(index: Any) -> None:
 def test_diagonals_of_three_axes_are_filled() -> None:
     assert pb.zeros(2, 2, 2).fill_diagonal_(2.0).tolist() == [[[2.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 2.0]]]
     assert pb.zeros(3, 1).fill_diagonal_(2.0).tolist() == [[2.0], [0.0], [0.0]]
+
+
+def test_new_tensors_on_other_devices() -> None:
+    x = pb.ones(2)
+    for make in (x.new_zeros, x.new_ones, lambda size, device: x.new_full(size, 1, device=device), x.new_tensor, pb.as_tensor):
+        with pytest.raises(TypeError, match="there is no device cuda"):
+            make([2], device="cuda")

@@ -115,11 +115,12 @@ def _refuse(values: Any, depth: int = 0) -> None:
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """As `tensor`, but a tensor of that dtype is given back as it is, and an array's memory is shared."""
+    check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None or data.dtype_ == kind_of(dtype) else data.to(dtype)
     if isinstance(data, np.ndarray) and (dtype is None or data.dtype == kind_of(dtype).numpy):
         return from_numpy(data)
-    return tensor(data, dtype=dtype, device=device)
+    return tensor(data, dtype=dtype)
 
 
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,

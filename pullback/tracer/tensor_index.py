@@ -46,7 +46,7 @@ def _parts(input: Any, index: Any) -> list[Any]:
 
 
 def _known_part(part: Any) -> Any:
-    """A sequence (of integers, truth values, tensors of one element) as an array; bytes as a mask; a single bool as Python's."""
+    """A sequence (of integers, bools, tensors of one element) as an array; bytes as a mask; a single bool as Python's."""
     if isinstance(part, TensorBase):
         mask = part.bool() if part.dtype_ == dtypes.u8 else part  # type: ignore[attr-defined]
         return bool(mask) if mask.dtype_.is_bool and not mask.sizes else mask

@@ -153,7 +153,10 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
 def _indexed(input: Any, dim: int, index: Any) -> Array:
     """The numbers of the elements of places of an axis."""
     along = axis_of(dim, len(input.sizes))
-    known = _checked(np.array(index.array()).reshape(-1), input.sizes[along] if input.sizes else 1)
+    known = np.array(index.array()).reshape(-1)
+    size = input.sizes[along] if input.sizes else 1
+    if ((known < 0) | (known >= size)).any():
+        raise OutOfBoundsError("index out of range in self", location=caller(), help=f"the axis has size {size}")
     return np.take(_numbered(input), known, along) if input.sizes else np.zeros(known.shape, np.int64)
 
 
