@@ -9,19 +9,30 @@ torch.logaddexp2(x, y) ; x.clamp_min(0.1) ; x.clamp_max(0.1) ; torch.clamp(x, mi
 x.isnan() ; x.isfinite() ; x.signbit() ; torch.isclose(x, y) ; i << 2 ; 7 % i ; 7 // i ; x.nan_to_num() ; (x * 1).exp_()
 (x * 1).clamp_(-1, 1) ; (x * 1).sigmoid_() ; (x * 1).masked_fill_(x > 0, 2.0) ; (x * 1).pow_(2) ; (x * 1).t()[0].mul_(2)
 (x * 1).addcmul_(y, y, value=2) ; (x * 1).lerp_(y, 0.25) ; (p * 1).sqrt_() ; (x * 1).cumsum_(0)
+(x * 4).erfc() ; torch.xlogy(p.floor(), p.detach()) ; p.lgamma() ; torch.digamma(p + 0.1) ; torch.polygamma(2, p + 0.1)
+torch.rsub(x, y, alpha=3) ; torch.rsub(x, 2, alpha=3) ; x.detach().sgn() ; torch.fmod(x * (x > 0), 0.7) ; i.isfinite()
+torch.special.log_ndtr(x * 4) ; torch.special.entr(v) ; torch.special.xlog1py(v, v) ; torch.special.gammaln(i + 3)
 """
 
 ORDER = """
 x.sort()[0] ; x.sort(0, descending=True)[0] ; x.sort()[1] ; x.argsort(0) ; x.topk(2)[0] ; x.topk(2, largest=False)[1]
 x.topk(1, dim=0)[0] ; x.kthvalue(2)[0] ; x.median() ; torch.tensor([1.0, 3.0, 3.0, 3.0, 5.0]).median() ; x.median(1)[0]
 x.mode(1)[0] ; x.cummax(1)[0] ; x.cummin(0)[1] ; x.logcumsumexp(1) ; x.nansum(1) ; x.diff()
+x.quantile(0.3) * 1 * 1 ; x.quantile(torch.tensor([0.3]), 1, True) * 1 * 1
+(x.detach() / (x > -1) - torch.inf).quantile(0.5, 1)
 torch.unique(i * i % 3) ; torch.bincount(i) ; torch.searchsorted(v.detach().sort()[0], x.detach()) ; (s * v / v).median()
+torch.bincount(i.abs(), v.detach()[:3]) ; torch.searchsorted(x.detach().sort()[0], y.detach())
+torch.histc(v.detach(), 4, 0.3, 0.3)
 """
 
 SCATTER = """
 x.scatter(1, k[:, :1], 9.0) ; x.scatter(1, k[:, 1:3], y[:, :2] * 1) ; x.scatter_add(1, k, y) ; x.index_add(0, j, y) ; x.take(j)
 x.index_add(1, j, y[:, :3], alpha=2) ; x.index_copy(0, j, y) ; x.index_fill(1, j, 5.0) ; x.index_put((j, j), v[:3])
 x.index_put((j, j * 0), v[:3], accumulate=True) ; x.masked_scatter(x > 0, y)
+b[torch.tensor(0), :, j] ; b[0, :, j] ; b[:, torch.tensor(1), j] ; b[torch.tensor(1), None, j[:1]] ; x[torch.tensor(True)]
+b.masked_select(x > 0) ; x[0].masked_fill(x > 0, 2.0) ; x[torch.tensor([1, 0, 1], dtype=torch.uint8)]
+s.index_select(0, j[1:2])
+(i * 3 - 8).scatter_reduce(0, j[1:2] * 0, i, 'mean') ; torch.hann_window(1, False)
 x.scatter_reduce(1, k, y, 'sum') ; (x > 0).nonzero() ; x[True] ; x[False] ; x[range(2), j[:2]] ; x[:]
 """
 
@@ -33,6 +44,14 @@ torch.einsum('ij,j', x, v) ; x.mT ; torch.einsum('ij->ji', x) ; torch.einsum('ii
 torch.einsum('bij,bkj->bk', b, b) ; torch.einsum('...i,i->...', b, v) ; torch.einsum('i,j->ij', v, v)
 torch.einsum('i,ij,j->', x[:, 0], x, v) ; torch.tensordot(b, x, 2) ; torch.baddbmm(b @ b.mT, b, b.mT) ; torch.inner(v, v)
 torch.linalg.inv(x[:, :3]) ; torch.linalg.solve(x[:, :3], x) ; torch.linalg.matrix_norm(x)
+torch.linalg.solve(b[:, :2, :2], b[:, :2, 3]) ; torch.cross(x, y) ; torch.linalg.cross(x[:, :3], y[:, :3])
+torch.trapezoid(x, v[:3].detach(), dim=0) * 1 * 1 ; torch.diff(x, 5) ; x.tensor_split([3, 1], 1)[2]
+torch.matrix_power(x[:, :3], 2)
+torch.addmm(torch.tensor([torch.nan]), x, x.t(), beta=0) ; torch.baddbmm(b @ b.mT * torch.nan, b, b.mT, beta=0, alpha=2)
+torch.linalg.cholesky(x @ x.t()) ; torch.linalg.eigh(x @ x.t())[0] ; torch.linalg.eigh(x @ x.t()).eigenvectors.abs()
+torch.linalg.eigvalsh(x[:, :3], 'U') ; torch.linalg.svd(x, False).U.abs() ; torch.linalg.svdvals(b) ; torch.linalg.norm(x, 2)
+torch.linalg.qr(x.t()).Q.abs() ; torch.linalg.slogdet(x[:, :3]).logabsdet
+torch.linalg.norm(b, 'nuc', (0, 2), True) * 1 * 1
 """
 
 ACTIVATIONS = """

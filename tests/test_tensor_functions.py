@@ -126,7 +126,11 @@ def test_the_random_numbers_are_pytorchs() -> None:
     assert pb.randperm(6).tolist() == [2, 5, 3, 0, 1, 4]
 
 
-DRAWS = ["randn(40)", "randn(7)", "rand(5, 3)", "randint(9, (50,))", "randperm(20)", "normal(1.0, 2.0, (20,))"]
+DRAWS = [
+    "randn(40)", "randn(7)", "rand(5, 3)", "randint(9, (50,))", "randperm(20)", "normal(1.0, 2.0, (20,))",
+    "zeros(4).random_()", "zeros(4).random_(-5, 0)",
+    "zeros(4, dtype=module.int64).random_()", "zeros(9).bernoulli_(module.linspace(0, 1, 9))",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("draw", DRAWS)
@@ -208,3 +212,64 @@ def test_bools_and_bytes_stay_what_they_are() -> None:
     for found, expected in ((numbers.all(0), [1, 0]), (numbers.any(1), [1, 1]), (numbers.triu(), [[1, 0], [0, 1]])):
         assert found.dtype is pb.uint8
         assert found.tolist() == expected
+
+
+def test_the_rest_of_integers_over_zero() -> None:
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        pb.fmod(pb.tensor([1, 2]), 0)
+
+
+def test_special_functions_far_out() -> None:
+    assert pb.erfc(pb.tensor([9.0], dtype=pb.float64)).item() / 4.137031746513811e-37 == pytest.approx(1.0, rel=1e-14)
+    assert pb.logit(pb.tensor([0.5 + 1e-12], dtype=pb.float64)).item() / 3.999911513119514e-12 == pytest.approx(1.0, rel=1e-14)
+
+
+def test_the_first_power_of_a_matrix_is_a_copy() -> None:
+    x = pb.ones(2, 2)
+    pb.matrix_power(x, 1).add_(1)
+    assert x.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+@pytest.mark.parametrize(("call", "words"), [
+    (lambda x: x.quantile(0.5, interpolation="middle"), "interpolation must be one of"),
+    (lambda x: x.long().quantile(0.5), "must be either float or double"),
+    (lambda x: pb.searchsorted(x, x, right=True, side="left"), "can't be set to opposites"),
+    (lambda x: pb.bincount(x), "non-negative integral"),
+    (lambda x: pb.linalg.cholesky(-x.outer(x)).tolist(), "not positive definite"),
+    (lambda x: pb.linalg.svd(x[None]), "full_matrices=False"),
+    (lambda x: pb.linalg.inv(x.outer(x).long()), "Expected a floating point"),
+    (lambda x: x.__setitem__(pb.tensor([True]), 1.0), "The shape of the mask"),
+    (lambda x: x.__setitem__(pb.tensor([0]), pb.tensor([1])), "got Float for the destination and Long for the source"),
+    (lambda x: x.masked_fill(pb.tensor([0, 1]), 1.0), "only supports boolean masks"),
+    (lambda x: x.scatter(0, pb.tensor([0]), 1.0, reduce="mean"), "reduce argument must be"),
+    (lambda x: x.scatter_reduce(0, pb.tensor([0]), pb.tensor([1]), "sum"), "to be equal to src.dtype"),
+    (lambda x: x.index_copy(0, pb.tensor([0]), pb.tensor([1])), "expected to have the same dtype"),
+    (lambda x: x.index_add(0, pb.tensor([0]), x), "source has sizes"),
+    (lambda x: x.masked_scatter(x > 0, pb.tensor([1, 2])), "same dtypes"),
+])  # fmt: skip
+def test_what_is_refused(call: Any, words: str) -> None:
+    with pytest.raises((RuntimeError, ValueError, NotImplementedError, TypeError, IndexError), match=words):
+        call(pb.tensor([1.0, 2.0]))
+
+
+@pytest.mark.parametrize("index", [(0, slice(None), [0, 1]), (pb.tensor(0), slice(None), pb.tensor([0, 1]))])
+def test_assignment_by_numbers_and_lists(index: Any) -> None:
+    x = pb.zeros(2, 3, 2, requires_grad=True)
+    y = x * 1
+    values = pb.arange(6.0).view(3, 2).requires_grad_()
+    y[index] = values
+    assert y.tolist() == [[[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]], [[0.0] * 2] * 3]
+    (y * y).sum().backward()
+    assert values.grad.tolist() == [[0.0, 2.0], [4.0, 6.0], [8.0, 10.0]]
+
+
+def test_diagonals_of_three_axes_are_filled() -> None:
+    assert pb.zeros(2, 2, 2).fill_diagonal_(2.0).tolist() == [[[2.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 2.0]]]
+    assert pb.zeros(3, 1).fill_diagonal_(2.0).tolist() == [[2.0], [0.0], [0.0]]
+
+
+def test_new_tensors_on_other_devices() -> None:
+    x = pb.ones(2)
+    for make in (x.new_zeros, x.new_ones, lambda size, device: x.new_full(size, 1, device=device), x.new_tensor, pb.as_tensor):
+        with pytest.raises(TypeError, match="there is no device cuda"):
+            make([2], device="cuda")

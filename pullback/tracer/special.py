@@ -68,12 +68,13 @@ def _log_expit(x: Term) -> Term:
     return -((-x).apply("softplus"))
 
 
-_RULES: Mapping[str, Rule] = MappingProxyType({
+RULES: Mapping[str, Rule] = MappingProxyType({
     "erf": _op(Erf()), "erfc": _op(Erfc()), "expit": _op(Sigmoid()), "ndtr": _op(Ndtr()), "log_ndtr": _op(LogNdtr()),
     "gammaln": _op(Gammaln()), "psi": _op(Polygamma(0)), "log1p": _op(Log1p()), "expm1": _op(Expm1()),
     "xlogy": _terms(_xlogy), "xlog1py": _terms(_xlog1py), "entr": _terms(_entropy), "rel_entr": _terms(_relative_entropy),
     "kl_div": _terms(_divergence), "logit": _terms(_logit), "log_expit": _terms(_log_expit),
 })  # fmt: skip
+"""What each does, by SciPy's name, with operands of one float dtype and shape."""
 
 
 def special_rule(ufunc: np.ufunc) -> Rule | None:
@@ -83,5 +84,5 @@ def special_rule(ufunc: np.ufunc) -> Rule | None:
     operands differ much in size.
     """
     module = sys.modules.get("scipy.special")
-    rule = _RULES.get(ufunc.__name__)
+    rule = RULES.get(ufunc.__name__)
     return rule if rule is not None and getattr(module, ufunc.__name__, None) is ufunc else None

@@ -16,6 +16,7 @@ from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
 from pullback.ir.ops.creation import Full
 from pullback.location import caller
+from pullback.tracer import ufuncs
 from pullback.tracer.recipe import Kept, kept_rules
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.tensor_apply import (
@@ -85,13 +86,13 @@ def _difference_dtype(operands: Sequence[Operand]) -> DType:
     return dtype
 
 
-def rsub(input: Any, other: Any) -> Any:
-    """other - input."""
+def rsub(input: Any, other: Any, *, alpha: Number = 1) -> Any:
+    """other - alpha * input."""
     other = checked(other, input, "-")
+    dtype, difference = _difference_dtype((input, other)), _times(_sub, alpha)
     if isinstance(other, TensorBase):
-        return sub(other, input)
-    dtype = _difference_dtype((input, other))
-    return apply("RsubBackward1", lambda b, x: b.value(a.Sub(), fit(b, other, dtype, x.type.shape), x), (input,), dtype)
+        return apply("RsubBackward0", lambda b, x, y: difference(b, y, x), (input, other), dtype)
+    return apply("RsubBackward1", lambda b, x: difference(b, fit(b, other, dtype, x.type.shape), x), (input,), dtype)
 
 
 def mul(input: Any, other: Any) -> Any:
@@ -156,15 +157,11 @@ def remainder(input: Any, other: Any) -> Any:
 
 
 def fmod(input: Any, other: Any) -> Any:
-    """The rest with the dividend's sign."""
+    """The rest with the dividend's sign. Raises: AutogradError for integers over 0, UnsupportedError for bools."""
     other = checked(other, input, "fmod")
+    _divisible("fmod_cpu", input, other)
     name = f"FmodBackward{int(isinstance(other, TensorBase))}"
-    return apply(name, _fmod, (input, other), result_dtype, gaps=False)
-
-
-def _fmod(b: Builder, x: Value, y: Value) -> Value:
-    rest = b.value(a.Remainder(), s.absolute(b, x), s.absolute(b, y))
-    return s.where(b, s.apply(b, l.Less(), x, 0), s.negative(b, rest), rest)
+    return apply(name, ufuncs.fmod, (input, other), result_dtype, gaps=False)
 
 
 def pow(input: Any, exponent: Any) -> Any:
@@ -288,11 +285,16 @@ def _signum(b: Builder, x: Value) -> Value:
     return s.where(b, b.value(l.Equal(), x, x), found, 0) if x.type.dtype.is_float else found
 
 
-def sign(input: Any) -> Any:
-    """1, 0 or -1; of NaN 0."""
+def sign(input: Any, *, name: str = "SignBackward0") -> Any:
+    """1, 0 or -1; of NaN 0; of bools themselves."""
     if input.dtype_.is_bool:
         return logical_and(input, True)
-    return apply("SignBackward0", _signum, (input,), own_dtype)
+    return apply(name, _signum, (input,), own_dtype)
+
+
+def sgn(input: Any) -> Any:
+    """As `sign`."""
+    return sign(input, name="SgnBackward0")
 
 
 def _rounded(name: str, op: Op) -> Callable[..., Any]:

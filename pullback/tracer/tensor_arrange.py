@@ -25,9 +25,9 @@ from pullback.tracer.tensor_shape import (
     expand,
     flip,
     given_sizes,
+    narrow,
     permute,
     reshape,
-    split,
     stack,
     unsqueeze,
     view,
@@ -236,11 +236,11 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
     size = input.sizes[axis_of(dim, len(input.sizes))]
     if isinstance(indices_or_sections, int):
         share, more = divmod(size, indices_or_sections)
-        lengths = [share + 1] * more + [share] * (indices_or_sections - more)
+        cuts = [share * place + min(place, more) for place in range(indices_or_sections + 1)]
     else:
-        cuts = [0, *(min(max(each if each >= 0 else each + size, 0), size) for each in indices_or_sections), size]
-        lengths = [max(after - before, 0) for before, after in pairwise(cuts)]
-    return split(input, lengths, dim)
+        cuts = [0, *map(int, indices_or_sections), size]
+    bounds = [slice(before, after).indices(size) for before, after in pairwise(cuts)]
+    return tuple(narrow(input, dim, start, max(stop - start, 0)) for start, stop, _ in bounds)
 
 
 def tile(input: Any, *dims: Any) -> Any:
@@ -281,22 +281,28 @@ def diff(input: Any, n: int = 1, dim: int = -1) -> Any:
     """Differences of neighbours along an axis, n times; of bools, whether they differ."""
     for _ in range(n):
         size = input.sizes[axis_of(dim, len(input.sizes))]
-        later, earlier = input.narrow(dim, 1, size - 1), input.narrow(dim, 0, size - 1)
+        rest = max(size - 1, 0)
+        later, earlier = narrow(input, dim, size - rest, rest), narrow(input, dim, 0, rest)
         input = later ^ earlier if input.dtype_.is_bool else later - earlier
     return input
 
 
 def trapezoid(y: Any, x: Any = None, *, dx: float = 1.0, dim: int = -1) -> Any:
-    """The integral by the trapezoidal rule along an axis."""
-    size = y.sizes[axis_of(dim, len(y.sizes))]
-    sums = y.narrow(dim, 1, size - 1) + y.narrow(dim, 0, size - 1)
-    return (sums.sum(dim) / 2.0) * dx if x is None else (diff(x) * sums).sum(dim) / 2.0
+    """The integral by the trapezoidal rule along an axis; a vector `x` lies along that axis."""
+    rank = len(y.sizes)
+    along = axis_of(dim, rank)
+    size = y.sizes[along]
+    sums = narrow(y, dim, 1, size - 1) + narrow(y, dim, 0, size - 1)
+    if x is None:
+        return (sums.sum(dim) / 2.0) * dx
+    places = reshape(x, -1, *(1,) * (rank - 1 - along)) if len(x.sizes) == 1 else x
+    return (diff(places, 1, along - rank) * sums).sum(dim) / 2.0
 
 
 def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
     """Powers of a vector's elements, a column for each exponent."""
     count = x.sizes[0] if N is None else N
-    powers = [x**each if each else x**0 for each in range(count)]
+    powers = [x**each for each in range(count)]
     return stack(powers if increasing else powers[::-1], 1)
 
 __all__ = [

@@ -115,11 +115,12 @@ def _refuse(values: Any, depth: int = 0) -> None:
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """As `tensor`, but a tensor of that dtype is given back as it is, and an array's memory is shared."""
+    check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None or data.dtype_ == kind_of(dtype) else data.to(dtype)
     if isinstance(data, np.ndarray) and (dtype is None or data.dtype == kind_of(dtype).numpy):
         return from_numpy(data)
-    return tensor(data, dtype=dtype, device=device)
+    return tensor(data, dtype=dtype)
 
 
 def asarray(obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
@@ -269,6 +270,8 @@ tril_indices, triu_indices = _triangle_indices(np.tril_indices), _triangle_indic
 
 def hann_window(window_length: int, periodic: bool = True, *, dtype: Any = None) -> Tensor:
     """The raised cosine."""
+    if window_length == 1:
+        return _ready(np.ones(1, _float(dtype).numpy), False)
     count = np.arange(window_length)
     span = max(window_length if periodic else window_length - 1, 1)
     return _ready((0.5 - 0.5 * np.cos(2 * np.pi * count / span)).astype(_float(dtype).numpy), False)

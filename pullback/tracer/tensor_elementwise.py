@@ -11,15 +11,17 @@ import numpy as np
 from pullback import dtypes
 from pullback.errors import AutogradError
 from pullback.ir.core import Builder, Op, Value
-from pullback.ir.ops import arithmetic as a
 from pullback.ir.ops import composed as c
 from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
+from pullback.ir.ops import special as sp
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
-from pullback.tracer.tensor_apply import apply, checked, emit, float_dtype, own_float_dtype, result_dtype
-from pullback.tracer.tensor_arithmetic import clamp, div, mul, pow, sub, unary
+from pullback.tracer.special import RULES
+from pullback.tracer.tensor_apply import DTYPE_WORDS, apply, checked, emit, float_dtype, own_float_dtype, result_dtype
+from pullback.tracer.tensor_arithmetic import clamp, div, mul, pow, rsub, sgn, unary
 from pullback.tracer.tensor_base import TensorBase, record
+from pullback.tracer.ufuncs import is_finite, is_inf, is_nan, sign_bit
 
 Rule = Callable[..., Value]
 
@@ -27,6 +29,9 @@ acos, asin, asinh = (
     unary("AcosBackward0", c.Arccos()), unary("AsinBackward0", c.Arcsin()), unary("AsinhBackward0", c.Arcsinh()))  # fmt: skip
 acosh, atanh = unary("AcoshBackward0", c.Arccosh()), unary("AtanhBackward0", c.Arctanh())
 exp2, log2, log10 = unary("Exp2Backward0", c.Exp2()), unary("Log2Backward0", c.Log2()), unary("Log10Backward0", c.Log10())
+erfc, lgamma = unary("ErfcBackward0", sp.Erfc()), unary("LgammaBackward0", sp.Gammaln())
+ndtr, log_ndtr = unary("SpecialNdtrBackward0", sp.Ndtr()), unary("SpecialLogNdtrBackward0", sp.LogNdtr())
+digamma = unary("DigammaBackward0", sp.Polygamma(0))
 
 
 def _floats(name: str, rule: Rule) -> Callable[..., Any]:
@@ -50,19 +55,11 @@ def _sinc(b: Builder, x: Value) -> Value:
     return s.where(b, empty, 1.0, s.div(b, b.value(e.Sin(), safe), safe))
 
 
-erfc = _floats("ErfcBackward0", lambda b, x: s.sub(b, 1.0, b.value(e.Erf(), x)))
+entr = _floats("SpecialEntrBackward0", RULES["entr"])
 frac = _floats("FracBackward0", _frac)
 sinc = _floats("SincBackward0", _sinc)
 deg2rad = _floats("Deg2RadBackward0", lambda b, x: s.mul(b, x, pi / 180.0))
 rad2deg = _floats("Rad2DegBackward0", lambda b, x: s.mul(b, x, 180.0 / pi))
-
-
-def sgn(input: Any) -> Any:
-    """1, 0 or -1; of bools themselves."""
-    return input.clone() if input.dtype_.is_bool else _sgn(input)
-
-
-_sgn = unary("SgnBackward0", a.Sign(), floats=False)
 
 
 def logit(input: Any, eps: float | None = None) -> Any:
@@ -71,9 +68,16 @@ def logit(input: Any, eps: float | None = None) -> Any:
     def rule(b: Builder, x: Value) -> Value:
         if eps is not None:
             x = s.where(b, s.apply(b, l.Less(), x, eps), eps, s.where(b, s.apply(b, l.Greater(), x, 1 - eps), 1 - eps, x))
-        return b.value(e.Log(), s.div(b, x, s.sub(b, 1.0, x)))
+        return RULES["logit"](b, x)
 
     return apply("LogitBackward0", rule, (input,), own_float_dtype)
+
+
+def polygamma(n: int, input: Any) -> Any:
+    """The derivative of digamma number n. Raises: AutogradError for a negative n."""
+    if n < 0:
+        raise AutogradError("polygamma(n, x) does not support negative n.", location=caller())
+    return unary("PolygammaBackward0", sp.Polygamma(n))(input)
 
 
 def positive(input: Any) -> Any:
@@ -86,26 +90,23 @@ def positive(input: Any) -> Any:
 # Tests of numbers: no gradient
 
 
-def _tested(rule: Rule, integers: bool = False) -> Callable[..., Any]:
-    """A truth value for each element; of integers it is always `integers`."""
+def _tested(rule: Rule) -> Callable[..., Any]:
+    """A truth value for each element."""
 
     def tested(input: Any) -> Any:
-        if not input.dtype_.is_float:
-            return record("", lambda b, x: s.number(b, integers, dtypes.boolean, x.type.shape), input)
         return record("", rule, input)
 
     return tested
 
 
-def _is_infinite(b: Builder, x: Value) -> Value:
-    return s.apply(b, l.Equal(), s.absolute(b, x), inf)
+def _equals(number: float) -> Rule:
+    """Whether an element is a number that integers never are."""
+    return lambda b, x: s.apply(b, l.Equal(), x, number) if x.type.dtype.is_float else is_inf(b, x)
 
 
-isnan = _tested(lambda b, x: b.value(l.NotEqual(), x, x))
-isinf = _tested(_is_infinite)
-isfinite = _tested(emit(l.IsFinite()), integers=True)
-isposinf, isneginf = _tested(lambda b, x: s.apply(b, l.Equal(), x, inf)), _tested(lambda b, x: s.apply(b, l.Equal(), x, -inf))
-isreal = _tested(lambda b, x: s.number(b, True, dtypes.boolean, x.type.shape), integers=True)
+isnan, isinf, isfinite = _tested(is_nan), _tested(is_inf), _tested(is_finite)
+isposinf, isneginf = _tested(_equals(inf)), _tested(_equals(-inf))
+isreal = _tested(lambda b, x: s.number(b, True, dtypes.boolean, x.type.shape))
 
 
 def signbit(input: Any) -> Any:
@@ -121,7 +122,7 @@ def nan_to_num(input: Any, nan: float = 0.0, posinf: float | None = None, neginf
     high, low = float(limits.max) if posinf is None else posinf, float(limits.min) if neginf is None else neginf
 
     def rule(b: Builder, x: Value) -> Value:
-        x = s.where(b, b.value(l.NotEqual(), x, x), nan, x)
+        x = s.where(b, is_nan(b, x), nan, x)
         x = s.where(b, s.apply(b, l.Equal(), x, inf), high, x)
         return s.where(b, s.apply(b, l.Equal(), x, -inf), low, x)
 
@@ -131,13 +132,10 @@ def nan_to_num(input: Any, nan: float = 0.0, posinf: float | None = None, neginf
 def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Whether ``|input - other| <= atol + rtol * |other|``. Raises: AutogradError for two dtypes."""
     if input.dtype_ != other.dtype_:
-        words = [_TITLES.get(each.dtype_.name, each.dtype_.name) for each in (input, other)]
+        words = [DTYPE_WORDS[each.dtype_.name] for each in (input, other)]
         raise AutogradError(f"{words[0]} did not match {words[1]}", location=caller())
     x, y = np.array(input.array()), np.array(other.array())
     return input.of_array(np.asarray(np.isclose(x, y, rtol, atol, equal_nan)))
-
-
-_TITLES = {"f32": "Float", "f64": "Double", "i64": "Long", "i32": "Int", "bool": "Bool", "u8": "Byte"}
 
 
 def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
@@ -167,18 +165,12 @@ def _pairwise(name: str, rule: Rule, floats: bool = False) -> Callable[..., Any]
     return applied
 
 
-def _xlogy(b: Builder, x: Value, y: Value) -> Value:
-    empty = s.apply(b, l.Equal(), x, 0.0)
-    hit = s.mul(b, x, b.value(e.Log(), s.where(b, empty, 1.0, y)))
-    return s.where(b, b.value(l.NotEqual(), y, y), y, s.where(b, empty, 0.0, hit))
-
-
 def _present(largest: bool) -> Rule:
     """The larger (smaller) one that is a number."""
 
     def rule(b: Builder, x: Value, y: Value) -> Value:
         better = b.value(l.GreaterEqual() if largest else l.LessEqual(), x, y)
-        keep = b.value(l.LogicalOr(), better, b.value(l.NotEqual(), y, y))
+        keep = b.value(l.LogicalOr(), better, is_nan(b, y))
         return b.value(l.Select(), keep, x, y)
 
     return rule
@@ -186,10 +178,7 @@ def _present(largest: bool) -> Rule:
 
 def _signed(b: Builder, x: Value, y: Value) -> Value:
     size = s.absolute(b, x)
-    # 1 / -0 is negative.
-    below = s.apply(b, l.Less(), y, 0.0)
-    minus_zero = b.value(l.LogicalAnd(), s.apply(b, l.Equal(), y, 0.0), s.apply(b, l.Less(), s.div(b, 1.0, y), 0.0))
-    return s.where(b, b.value(l.LogicalOr(), below, minus_zero), s.negative(b, size), size)
+    return s.where(b, sign_bit(b, y), s.negative(b, size), size)
 
 
 def _step(b: Builder, x: Value, y: Value) -> Value:
@@ -197,7 +186,8 @@ def _step(b: Builder, x: Value, y: Value) -> Value:
     return s.where(b, s.apply(b, l.Equal(), x, 0), y, s.cast(b, above, y.type.dtype))
 
 
-xlogy = _pairwise("XlogyBackward0", _xlogy, floats=True)
+xlogy = _pairwise("XlogyBackward0", RULES["xlogy"], floats=True)
+xlog1py = _pairwise("SpecialXlog1PyBackward0", RULES["xlog1py"], floats=True)
 fmax, fmin = _pairwise("FmaxBackward0", _present(True)), _pairwise("FminBackward0", _present(False))
 hypot = _pairwise("HypotBackward0", emit(c.Hypot()))
 logaddexp2 = _pairwise("Logaddexp2Backward0", emit(c.Logaddexp2()), floats=True)
@@ -279,11 +269,6 @@ def clamp_max(input: Any, max: Any) -> Any:
     return clamp(input, None, max, name="ClampMaxBackward0")
 
 
-def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
-    """other - alpha * input."""
-    return sub(other, input, alpha=alpha) if isinstance(other, TensorBase) else sub(other, mul(input, alpha))
-
-
 def true_divide(input: Any, other: Any) -> Any:
     """input / other."""
     return div(input, other)
@@ -308,6 +293,7 @@ __all__ = [
     "clamp_min",
     "copysign",
     "deg2rad",
+    "digamma",
     "dist",
     "equal",
     "erfc",
@@ -328,11 +314,13 @@ __all__ = [
     "isreal",
     "ldexp",
     "lerp",
+    "lgamma",
     "log2",
     "log10",
     "logaddexp2",
     "logit",
     "nan_to_num",
+    "polygamma",
     "positive",
     "rad2deg",
     "rsub",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pullback import dtypes
+from pullback.dtypes import DType
 from pullback.errors import ArgumentError, ArgumentValueError, AutogradError, OutOfBoundsError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops.logic import Select
@@ -16,7 +16,7 @@ from pullback.ir.ops.shape import Reshape, Slice
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing
-from pullback.tracer.tensor_apply import DTYPE_WORDS, common_shape, constant, fit
+from pullback.tracer.tensor_apply import DTYPE_WORDS, common_shape, constant, fit, sizes_of
 from pullback.tracer.tensor_base import TensorBase, Unseen, record, take_view, write_recorded
 from pullback.tracer.tensor_scatter import placed
 from pullback.tracer.tensor_shape import axis_of, select, unsqueeze, window
@@ -25,7 +25,7 @@ from pullback.tracer.tensor_shape import axis_of, select, unsqueeze, window
 def _parts(input: Any, index: Any) -> list[Any]:
     """The index with the ellipsis written out. Raises: OutOfBoundsError for too many parts."""
     parts = list(index) if isinstance(index, tuple) else [index]
-    parts = [_list_part(part) if isinstance(part, list | tuple | range) else part for part in parts]
+    parts = [_known_part(part) for part in parts]
     used = sum(_axes(part) for part in parts)
     rank = len(input.sizes)
     if rank == 0 and parts and isinstance(parts[0], int) and not isinstance(parts[0], bool):
@@ -45,8 +45,13 @@ def _parts(input: Any, index: Any) -> list[Any]:
     return parts + full
 
 
-def _list_part(part: Sequence[Any]) -> Any:
-    """A sequence as an index: of integers, truth values or tensors of one element."""
+def _known_part(part: Any) -> Any:
+    """A sequence (of integers, bools, tensors of one element) as an array; bytes as a mask; a single bool as Python's."""
+    if isinstance(part, TensorBase):
+        mask = part.bool() if part.dtype_ == dtypes.u8 else part  # type: ignore[attr-defined]
+        return bool(mask) if mask.dtype_.is_bool and not mask.sizes else mask
+    if not isinstance(part, list | tuple | range):
+        return part
     plain = [each.item() if isinstance(each, TensorBase) else each for each in part]
     array = np.asarray(plain)
     return array.astype(np.int64) if array.size == 0 else array
@@ -100,11 +105,12 @@ def _basic(input: Any, parts: list[Any], only: bool = False) -> Any:
 
 def _apart(input: Any, parts: list[Any]) -> tuple[Any, list[Any]]:
     """Integers and None taken first, where arrays are in the index as well: what remains is slices and arrays."""
-    if all(not isinstance(part, int | np.integer) and part is not None for part in parts):
+    first = [_is_basic(part) and not isinstance(part, slice) for part in parts]
+    if not any(first):
         return input, parts
-    basic = [part if part is None or isinstance(part, slice | int | np.integer) else slice(None) for part in parts]
-    kept = [slice(None) if part is None else part for part in parts if not isinstance(part, int | np.integer)]
-    return _basic(input, [each if not isinstance(each, slice) else slice(None) for each in basic]), kept
+    basic = [[part] if now else [slice(None)] * _axes(part) for part, now in zip(parts, first, strict=True)]
+    kept = [slice(None) if part is None else part for part, now in zip(parts, first, strict=True) if part is None or not now]
+    return _basic(input, [each for part in basic for each in part]), kept
 
 
 def _advanced(parts: list[Any]) -> list[Any]:
@@ -182,7 +188,8 @@ def put(input: Any, index: Any, value: Any) -> None:
     if any(isinstance(part, bool) for part in parts):
         input, parts = _with_truth(input, parts)
     if not isinstance(value, TensorBase | bool | int | float | np.ndarray | np.generic):
-        raise ArgumentError(f"can't assign a {type(value).__name__} to a torch.{_titles(input)}Tensor", location=caller())
+        raise ArgumentError(f"can't assign a {type(value).__name__} to a torch.{DTYPE_WORDS[input.dtype_.name]}Tensor",
+                            location=caller())  # fmt: skip
     other = value if isinstance(value, TensorBase | bool | int | float) else input.of_array(np.array(value))
     if all(_is_basic(part) for part in parts):
         target = _basic(input, parts)
@@ -191,15 +198,17 @@ def put(input: Any, index: Any, value: Any) -> None:
             return
         write_recorded(target, "CopySlices", _copied(other), *_shown(input, other))
         return
+    input, parts = _apart(input, parts)
     ready = _advanced(parts)
-    if len(ready) == 1 and isinstance(ready[0], np.ndarray) and ready[0].dtype == bool and not isinstance(other, TensorBase):
+    _range_checked(input, ready)
+    fills = len(ready) == 1 and isinstance(ready[0], np.ndarray) and ready[0].dtype == bool and not sizes_of(other)
+    if fills and not isinstance(other, TensorBase):
         _masked(input, ready[0], other)
         return
-    _range_checked(input, ready)
     # Where each element of the whole goes: the places that the index shows, last write wins.
     places = np.arange(int(np.prod(input.sizes))).reshape(input.sizes)[tuple(ready)]
 
-    _assignable(other, places.shape)
+    _assignable(other, places.shape, None if fills else input.dtype_)
 
     def rule(b: Any, x: Value, *values: Value) -> Value:
         return placed(b, x, places, fit(b, values[0] if values else other, x.type.dtype, places.shape))  # type: ignore[arg-type]
@@ -207,21 +216,17 @@ def put(input: Any, index: Any, value: Any) -> None:
     write_recorded(input, "IndexPutBackward0", rule, *_shown(input, other))
 
 
-def _assignable(other: Any, shape: tuple[int, ...]) -> None:
-    """Raises: AutogradError for a tensor that does not broadcast to what is assigned to."""
-    sizes = other.sizes if isinstance(other, TensorBase) else ()
+def _assignable(other: Any, shape: tuple[int, ...], dtype: DType | None) -> None:
+    """Raises: AutogradError for a tensor of another dtype, or that does not broadcast to what is assigned to."""
+    if dtype is not None and isinstance(other, TensorBase) and other.dtype_ != dtype:
+        raise AutogradError("Index put requires the source and destination dtypes match, got "
+                            f"{DTYPE_WORDS[dtype.name]} for the destination and {DTYPE_WORDS[other.dtype_.name]} for the "
+                            "source.", location=caller())  # fmt: skip
+    sizes = sizes_of(other)
     if len(sizes) > len(shape) or any(size not in (1, have) for size, have in
                                       zip(reversed(sizes), reversed(shape), strict=False)):  # fmt: skip
         raise AutogradError(f"shape mismatch: value tensor of shape {list(sizes)} cannot be broadcast to indexing result of "
                             f"shape {list(shape)}", location=caller())  # fmt: skip
-
-
-def _titles(input: Any) -> str:
-    return DTYPE_WORDS[input.dtype_.name]
-
-
-def _tensors(other: Any) -> list[Any]:
-    return [other] if isinstance(other, TensorBase) else []
 
 
 def _shown(input: Any, other: Any) -> list[Any]:
@@ -299,24 +304,28 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     """Places of one axis, in another order."""
     along = axis_of(dim, len(input.sizes))
     known = np.array(index.array()).reshape(-1)
-    if ((known < 0) | (known >= input.sizes[along])).any():
-        raise OutOfBoundsError("index out of range in self", location=caller(),
-                               help=f"indices go from 0 to {input.sizes[along] - 1}")  # fmt: skip
-    return record("IndexSelectBackward0", lambda b, x: indexing.take(b, x, known, along), input)
+    size = input.sizes[along] if input.sizes else 1
+    if ((known < 0) | (known >= size)).any():
+        raise OutOfBoundsError("index out of range in self", location=caller(), help=f"indices go from 0 to {size - 1}")
+    return record("IndexSelectBackward0", lambda b, x: indexing.take(b, x, known, along) if x.type.rank else x, input)
 
 
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where a mask holds, in one axis."""
-    known = np.broadcast_to(mask.array(), input.sizes)
-    return record("MaskedSelectBackward0", lambda b, x: indexing.get(b, x, (known,)), input)
+    shape = common_shape([input.sizes, mask.sizes])
+    known = np.broadcast_to(mask.array(), shape)
+    return record("MaskedSelectBackward0", lambda b, x: indexing.get(b, s.broadcast_to(b, x, shape), (known,)), input)
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:
-    """`value` where a mask holds, else the input."""
+    """`value` where a mask holds, else the input. Raises: AutogradError for a mask that holds no bools."""
+    if not mask.dtype_.is_bool:
+        raise AutogradError("masked_fill_ only supports boolean masks, but got mask with dtype "
+                            f"{mask.dtype_.short_name}", location=caller())  # fmt: skip
     number = value.value if isinstance(value, TensorBase) else constant(value, input.dtype_)
     return record("MaskedFillBackward0", _filled, Unseen(mask.value), input, Unseen(number))
 
 
 def _filled(b: Builder, mask: Value, x: Value, value: Value) -> Value:
-    kind = x.type
-    return b.value(Select(), fit(b, mask, dtypes.boolean, kind.shape), fit(b, value, kind.dtype, kind.shape), x)
+    shape = common_shape([x.type.shape, mask.type.shape])
+    return b.value(Select(), s.broadcast_to(b, mask, shape), *(fit(b, each, x.type.dtype, shape) for each in (value, x)))

@@ -21,7 +21,7 @@ from pullback.tracer import tensor_scatter as sc
 from pullback.tracer import tensor_shape as sh
 from pullback.tracer.autograd import Recorded, named
 from pullback.tracer.tensor_base import TensorBase, check_writable
-from pullback.tracer.tensor_device import CPU, device, layout, strided
+from pullback.tracer.tensor_device import CPU, check_device, device, layout, strided
 from pullback.tracer.tensor_dtype import kind_of
 from pullback.tracer.tensor_inplace import in_place
 
@@ -36,6 +36,7 @@ class TensorMethods(TensorBase):
     acos, asin, asinh, acosh, atanh = ew.acos, ew.asin, ew.asinh, ew.acosh, ew.atanh
     arccos, arcsin, arcsinh, arccosh, arctanh = ew.acos, ew.asin, ew.asinh, ew.acosh, ew.atanh
     exp2, log2, log10, erfc, frac, sinc = ew.exp2, ew.log2, ew.log10, ew.erfc, ew.frac, ew.sinc
+    lgamma, digamma = ew.lgamma, ew.digamma
     deg2rad, rad2deg, sgn, logit, positive = ew.deg2rad, ew.rad2deg, ew.sgn, ew.logit, ew.positive
     isnan, isinf, isfinite, isposinf, isneginf, isreal = (
         ew.isnan, ew.isinf, ew.isfinite, ew.isposinf, ew.isneginf, ew.isreal)  # fmt: skip
@@ -111,9 +112,8 @@ class TensorMethods(TensorBase):
 
     def fill_diagonal_(self, fill_value: Any) -> Any:
         """One number on the diagonal."""
-        rows, columns = self.sizes
-        places = np.arange(rows * columns).reshape(rows, columns) % (columns + 1) == 0
-        places[columns:] = False
+        places = np.zeros(self.sizes, bool)
+        np.fill_diagonal(places, True)
         return self.masked_fill_(self.of_array(places), fill_value)
 
     # Views in place: the tensor becomes the view
@@ -164,14 +164,23 @@ class TensorMethods(TensorBase):
         """Normal numbers."""
         return self._drawn(rn.stream_of(generator).normal(self.sizes, self.dtype_.numpy) * self.dtype_.numpy.type(std) + mean)
 
-    def bernoulli_(self, p: float = 0.5, *, generator: Any = None) -> Any:
-        """1 with probability p, else 0."""
-        return self._drawn(rn.stream_of(generator).uniform(self.sizes, np.float64) < p)
+    def bernoulli_(self, p: Any = 0.5, *, generator: Any = None) -> Any:
+        """1 with probability p (of each element, if that is a tensor), else 0."""
+        chances, kind = (p.array(), p.dtype_.numpy) if isinstance(p, TensorBase) else (p, np.float64)
+        return self._drawn(rn.stream_of(generator).uniform(self.sizes, kind) < chances)
 
-    def random_(self, low: int = 0, high: int | None = None, *, generator: Any = None) -> Any:
-        """Integers from `low` below `high`."""
-        begin, end = (0, low) if high is None else (low, high)
-        return self._drawn(rn.stream_of(generator).integers(begin, end or 1 << 24, self.sizes))
+    def random_(self, *limits: int | None, generator: Any = None) -> Any:
+        """Integers below `to`, or from `from` below `to`; without `to` (or None), all that the dtype holds exactly."""
+        low, high = (0, *limits) if len(limits) == 1 else limits or (0, None)
+        if high is None:
+            kind = self.dtype_
+            most = 1 if kind.is_bool else 2 << np.finfo(kind.numpy).nmant if kind.is_float else int(np.iinfo(kind.numpy).max)
+            high = most + 1
+        if low is None or low >= high:
+            raise ArgumentError(
+                f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}", location=caller(),
+                help="give the number that is not reached last")  # fmt: skip
+        return self._drawn(rn.stream_of(generator).integers(low, high, self.sizes))
 
     def exponential_(self, lambd: float = 1, *, generator: Any = None) -> Any:
         """Waiting times of mean 1 / lambd."""
@@ -179,27 +188,29 @@ class TensorMethods(TensorBase):
 
     # Others like this one
 
-    def _new_filled(self, size: tuple[Any, ...], number: Any, dtype: Any, requires_grad: bool) -> Any:
+    def _new_filled(self, size: tuple[Any, ...], number: Any, dtype: Any, device: Any, requires_grad: bool) -> Any:
+        check_device(device)
         kind = self.dtype_ if dtype is None else kind_of(dtype)
         made: Any = self.of_array(np.full(sh.given_sizes(size), number, kind.numpy))
         return made.requires_grad_() if requires_grad else made
 
     def new_zeros(self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
         """Zeros of the same dtype."""
-        return self._new_filled(size, 0, dtype, requires_grad)
+        return self._new_filled(size, 0, dtype, device, requires_grad)
 
     def new_ones(self, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
         """Ones of the same dtype."""
-        return self._new_filled(size, 1, dtype, requires_grad)
+        return self._new_filled(size, 1, dtype, device, requires_grad)
 
     new_empty = new_zeros
 
     def new_full(self, size: Any, fill_value: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
         """One value, in the same dtype."""
-        return self._new_filled((size,), fill_value, dtype, requires_grad)
+        return self._new_filled((size,), fill_value, dtype, device, requires_grad)
 
     def new_tensor(self, data: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Any:
         """A copy of data in the same dtype."""
+        check_device(device)
         kind = self.dtype_ if dtype is None else kind_of(dtype)
         source = data.array() if isinstance(data, TensorBase) else data
         made: Any = self.of_array(np.array(source, kind.numpy, order="C"))

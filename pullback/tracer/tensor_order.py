@@ -16,9 +16,11 @@ from pullback.ir.ops.logic import Equal
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing, reductions, shapes, sorting
+from pullback.tracer.tensor_arithmetic import where
 from pullback.tracer.tensor_base import TensorBase, record, record_many
+from pullback.tracer.tensor_elementwise import isnan
 from pullback.tracer.tensor_pairs import named_results
-from pullback.tracer.tensor_shape import axis_of
+from pullback.tracer.tensor_shape import axis_of, stack
 
 Sorted, TopK, KthValue, Median, Mode, Cummax, Cummin, AMinMax = (
     named_results("sort"), named_results("topk"), named_results("kthvalue"), named_results("median"), named_results("mode"),
@@ -131,6 +133,8 @@ def _picked(name: str, input: Any, places: Any, along: int, keepdim: bool) -> li
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Any:
     """The most frequent element along an axis (of several the least), and its last place."""
     along = axis_of(dim, len(input.sizes))
+    if not input.sizes:
+        return Mode(*_ordered("ModeBackward0", input, 0, False, 0, 1, True))
 
     def last_place(values: Any) -> int:
         found, counts = np.unique(values, return_counts=True)
@@ -172,9 +176,19 @@ def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> Any
 def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear") -> Any:
     """The value below which a share `q` of the elements lies, in linear interpolation.
 
-    Raises: OutOfBoundsError for shares outside of 0 to 1.
+    NaN where there is one. Raises: OutOfBoundsError for shares outside of 0 to 1; AutogradError for integers, for nothing, and
+    for another interpolation than "linear", "lower", "higher", "midpoint", "nearest".
     """
+    if interpolation not in ("linear", "lower", "higher", "midpoint", "nearest"):
+        raise AutogradError("quantile() interpolation must be one of linear, lower, higher, midpoint or nearest, but got "
+                            f"{interpolation}", location=caller())  # fmt: skip
+    if not input.dtype_.is_float:
+        raise AutogradError("quantile() input tensor must be either float or double dtype", location=caller())
+    if 0 in input.sizes:
+        raise AutogradError("quantile() input tensor must be non-empty", location=caller())
     shares = np.asarray(q.array() if isinstance(q, TensorBase) else q, np.float64)
+    if shares.ndim > 1:
+        raise AutogradError("quantile() q must be a scalar or 1D tensor", location=caller())
     if ((shares < 0) | (shares > 1)).any():
         raise OutOfBoundsError("quantile() q values must be in the range [0, 1]", location=caller())
     rank = len(input.sizes)
@@ -182,6 +196,8 @@ def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, 
     source = input.reshape(-1) if dim is None else input
     along = 0 if dim is None else axis_of(dim, rank)
     ordered = sort(source, along)[0]
+    last = ordered.select(along, -1) if source.sizes else ordered
+    missing = bool(np.isnan(last.array()).any())
     found = []
     for share in shares.reshape(-1):
         place = float(share) * (source.sizes[along] - 1)
@@ -190,23 +206,18 @@ def quantile(input: Any, q: Any, dim: int | None = None, keepdim: bool = False, 
         value = ordered.select(along, low)
         if weight:
             value = value.lerp(ordered.select(along, low + 1), weight)
+        if missing:
+            value = where(isnan(last), last, value)
         if keepdim:
             value = value.reshape([1] * rank) if flat else value.unsqueeze(along)
         found.append(value)
-    if shares.ndim == 0:
-        return found[0]
-    from_stack = found[0].unsqueeze(0) if len(found) == 1 else None
-    return from_stack if from_stack is not None else _stacked(found)
-
-
-def _stacked(found: list[Any]) -> Any:
-    return record("StackBackward0", lambda b, *values: shapes.stack(b, values, 0), *found)
+    return stack(found) if shares.ndim else found[0]
 
 
 def unique(input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
            dim: int | None = None) -> Any:  # fmt: skip
     """The distinct elements in order; with their places in the input and their counts where asked for."""
-    found = np.unique(np.array(input.array()), return_inverse=True, return_counts=True, axis=dim)
+    found = np.unique(np.array(input.array()), return_inverse=True, return_counts=True, axis=dim, equal_nan=False)
     values, inverse, counts = (input.of_array(np.ascontiguousarray(each)) for each in found)
     if dim is None:
         inverse = inverse.reshape(input.sizes)
@@ -227,10 +238,22 @@ def unique_consecutive(input: Any, return_inverse: bool = False, return_counts: 
 
 
 def searchsorted(sorted_sequence: Any, input: Any, *, right: bool = False, side: str | None = None) -> Any:
-    """Where each element would go in an ordered sequence of one axis."""
+    """Where each element would go in an ordered sequence, or in that of its row. Raises: AutogradError for sides at odds."""
+    if side not in (None, "left", "right") or (right and side == "left"):
+        raise AutogradError("torch.searchsorted(): side and right can't be set to opposites, got side of "
+                            f"{side} while right was {right}", location=caller())  # fmt: skip
     chosen: Literal["left", "right"] = "right" if right or side == "right" else "left"
     values = np.asarray(input.array() if isinstance(input, TensorBase) else input)
-    return sorted_sequence.of_array(np.asarray(np.searchsorted(sorted_sequence.array(), values, chosen), np.int64))
+    sequence = sorted_sequence.array()
+    if sequence.ndim == 1:
+        return sorted_sequence.of_array(np.asarray(np.searchsorted(sequence, values, chosen), np.int64))
+    if sequence.shape[:-1] != values.shape[:-1]:
+        raise AutogradError("torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of "
+                            "boundaries tensor and input value tensor must match", location=caller())  # fmt: skip
+    found = np.empty(values.shape, np.int64)
+    for row in np.ndindex(sequence.shape[:-1]):
+        found[row] = np.searchsorted(sequence[row], values[row], chosen)
+    return sorted_sequence.of_array(found)
 
 
 def bucketize(input: Any, boundaries: Any, *, right: bool = False) -> Any:
@@ -239,18 +262,22 @@ def bucketize(input: Any, boundaries: Any, *, right: bool = False) -> Any:
 
 
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
-    """How often each number from 0 on occurs."""
+    """How often each number from 0 on occurs; with `weights`, their sums. Raises: AutogradError for other numbers."""
     values = np.array(input.array())
-    if (values < 0).any():
+    if values.ndim != 1 or not input.dtype_.is_integer or (values < 0).any():
         raise AutogradError("bincount only supports 1-d non-negative integral inputs.", location=caller())
-    given = None if weights is None else np.array(weights.array())
-    return input.of_array(np.asarray(np.bincount(values, given, minlength)))
+    if weights is None:
+        return input.of_array(np.asarray(np.bincount(values, None, minlength), np.int64))
+    kind = weights.dtype_ if weights.dtype_.is_float else dtypes.f64
+    return input.of_array(np.bincount(values, np.array(weights.array()), minlength).astype(kind.numpy))
 
 
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
-    """How many elements lie in each of `bins` equal parts from `min` to `max` (of the elements, if both are 0)."""
+    """How many elements lie in each of `bins` equal parts from `min` to `max` (of the elements, if both are the same)."""
+    if min > max:
+        raise AutogradError("torch.histc: max must be larger than min", location=caller())
     values = np.array(input.array()).reshape(-1)
-    ends = (float(values.min()), float(values.max())) if min == max == 0 and values.size else (min, max)
+    ends = (float(values.min()), float(values.max())) if min == max and values.size else (min, max)
     return input.of_array(np.histogram(values, bins, ends)[0].astype(input.dtype_.numpy))
 
 __all__ = [

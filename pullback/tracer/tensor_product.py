@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -80,6 +81,12 @@ def unsafe_view(input: Any, *sizes: int) -> Any:
 
 def mm(input: Any, mat2: Any) -> Any:
     """The product of two matrices."""
+    _check_matrices(input, mat2)
+    return record("MmBackward0", _product, input, mat2)
+
+
+def _check_matrices(input: Any, mat2: Any) -> None:
+    """Raises: AutogradError for what is no pair of matrices that can be multiplied."""
     _same_dtype(input, mat2)
     for each, name in ((input, "self"), (mat2, "mat2")):
         if len(each.sizes) != 2:
@@ -87,7 +94,6 @@ def mm(input: Any, mat2: Any) -> Any:
     if input.sizes[1] != mat2.sizes[0]:
         shown = [f"{each.sizes[0]}x{each.sizes[1]}" for each in (input, mat2)]
         raise AutogradError(f"mat1 and mat2 shapes cannot be multiplied ({shown[0]} and {shown[1]})", location=caller())
-    return record("MmBackward0", _product, input, mat2)
 
 
 def mv(input: Any, vec: Any) -> Any:
@@ -121,6 +127,12 @@ def dot(input: Any, other: Any) -> Any:
 
 def bmm(input: Any, mat2: Any) -> Any:
     """Products of as many pairs of matrices."""
+    check_stacks(input, mat2)
+    return record("BmmBackward0", _product, input, mat2)
+
+
+def check_stacks(input: Any, mat2: Any) -> None:
+    """Raises: AutogradError for what are no stacks of as many matrices that can be multiplied."""
     if len(input.sizes) != 3 or len(mat2.sizes) != 3:
         raise AutogradError("batch1 must be a 3D tensor", location=caller())
     if input.sizes[0] != mat2.sizes[0] or input.sizes[2] != mat2.sizes[1]:
@@ -129,28 +141,29 @@ def bmm(input: Any, mat2: Any) -> Any:
             f"[{input.sizes[0]}, {input.sizes[2]}] but got: [{mat2.sizes[0]}, {mat2.sizes[1]}].", location=caller(),
         )  # fmt: skip
     _same_dtype(input, mat2)
-    return record("BmmBackward0", _product, input, mat2)
 
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """beta * input + alpha * mat1 @ mat2."""
-    if mat1.sizes[1] != mat2.sizes[0]:
-        return mm(mat1, mat2)
-    if beta == 1 and alpha == 1:
-        return record("AddmmBackward0", _sum_with_product, input, mat1, mat2)
+    _check_matrices(mat1, mat2)
+    rule = _SUM if beta == alpha == 1 else sum_with_product(beta, alpha)
+    return record("AddmmBackward0", rule, input, mat1, mat2)
+
+
+def sum_with_product(beta: float, alpha: float) -> Callable[..., Value]:
+    """The rule of beta * x + alpha * y @ z; without x, NaN and infinity included, where beta is 0."""
 
     def rule(b: Builder, x: Value, y: Value, z: Value) -> Value:
         product = products.matmul(b, y, z)
         product = product if alpha == 1 else s.mul(b, product, alpha)
+        if beta == 0:
+            return product
         return s.add(b, s.broadcast_to(b, x if beta == 1 else s.mul(b, x, beta), product.type.shape), product)
 
-    return record("AddmmBackward0", rule, input, mat1, mat2)
+    return rule
 
 
-@Kept
-def _sum_with_product(b: Builder, x: Value, y: Value, z: Value) -> Value:
-    product = products.matmul(b, y, z)
-    return s.add(b, s.broadcast_to(b, x, product.type.shape), product)
+_SUM = Kept(sum_with_product(1, 1))
 
 
 def outer(input: Any, vec2: Any) -> Any:

@@ -8,13 +8,14 @@ import numpy as np
 
 from pullback.errors import AutogradError, OutOfBoundsError
 from pullback.ir.core import Builder, Value
+from pullback.ir.ops.arithmetic import Div, FloorDivide
 from pullback.ir.ops.contraction import ScatterAdd
 from pullback.ir.ops.logic import Select
 from pullback.ir.ops.shape import Reshape, Slice
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing
-from pullback.tracer.tensor_apply import fit
+from pullback.tracer.tensor_apply import DTYPE_WORDS, fit
 from pullback.tracer.tensor_base import TensorBase, record
 from pullback.tracer.tensor_shape import axis_of
 
@@ -89,6 +90,8 @@ def _same_dtype(name: str, input: Any, src: Any) -> None:
 
 def scatter(input: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
     """Elements of `src` (or one number) put where `index` says along an axis; with `reduce` added or multiplied."""
+    if reduce not in (None, "add", "multiply"):
+        raise AutogradError("reduce argument must be either add or multiply.", location=caller())
     given = src if value is None else value
     _same_dtype("scatter", input, given)
     places = _scattered(input, dim, index)
@@ -131,17 +134,18 @@ def scatter_reduce(input: Any, dim: int, index: Any, src: Any, reduce: str, *, i
     if reduce not in ("sum", "mean"):
         raise AutogradError(f"scatter_reduce with reduce={reduce!r} is not supported", location=caller(),
                             help="reduce is 'sum' or 'mean'")  # fmt: skip
+    _same_dtype("scatter", input, src)
     places = _scattered(input, dim, index)
     counts = np.bincount(places.reshape(-1), minlength=input.numel()).reshape(input.sizes)
     keeps = np.ones(input.sizes, bool) if include_self else counts == 0
 
     def rule(b: Any, x: Value, *values: Value) -> Value:
-        base = s.where(b, b.capture(keeps), x, 0.0)
+        base = s.where(b, b.capture(keeps), x, 0)
         total = added(b, base, places, _source(b, values, None, x, places.shape))
         if reduce == "sum":
             return total
         divisor = np.maximum(counts + (keeps & include_self), 1).astype(x.type.dtype.numpy)
-        return s.div(b, total, b.capture(divisor))
+        return b.value(Div() if x.type.dtype.is_float else FloorDivide(), total, b.capture(divisor))  # type: ignore[no-any-return]
 
     return record("ScatterReduceBackward0", rule, input, src)
 
@@ -150,17 +154,27 @@ def _indexed(input: Any, dim: int, index: Any) -> Array:
     """The numbers of the elements of places of an axis."""
     along = axis_of(dim, len(input.sizes))
     known = np.array(index.array()).reshape(-1)
-    if ((known < 0) | (known >= (input.sizes[along] if input.sizes else 1))).any():
-        raise OutOfBoundsError("index out of range in self", location=caller(), help=f"the axis has size {input.sizes[along]}")
+    size = input.sizes[along] if input.sizes else 1
+    if ((known < 0) | (known >= size)).any():
+        raise OutOfBoundsError("index out of range in self", location=caller(), help=f"the axis has size {size}")
     return np.take(_numbered(input), known, along) if input.sizes else np.zeros(known.shape, np.int64)
+
+
+def _same_source(name: str, source: Any, input: Any, places: Array) -> None:
+    """Raises: AutogradError for a source of another dtype, or of other sizes than the places have."""
+    if input.dtype_ != source.dtype_:
+        raise AutogradError(f"{name}(): self and source expected to have the same dtype, but got (self) "
+                            f"{DTYPE_WORDS[input.dtype_.name]} and (source) {DTYPE_WORDS[source.dtype_.name]}",
+                            location=caller())  # fmt: skip
+    if source.sizes != places.shape and source.numel() * places.size != 1:
+        raise AutogradError(f"{name}(): source has sizes {list(source.sizes)}, the places that index names "
+                            f"{list(places.shape)}", location=caller())  # fmt: skip
 
 
 def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1) -> Any:
     """alpha * source added to places of an axis."""
     places = _indexed(input, dim, index)
-    if input.dtype_ != source.dtype_:
-        raise AutogradError("index_add_(): self and source expected to have the same dtype, but got different dtypes",
-                            location=caller())  # fmt: skip
+    _same_source("index_add_", source, input, places)
 
     def rule(b: Builder, x: Value, y: Value) -> Value:
         new = fit(b, y if alpha == 1 else s.mul(b, y, alpha), x.type.dtype, places.shape)
@@ -172,6 +186,7 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
 def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
     """Places of an axis replaced by those of `source`."""
     places = _indexed(input, dim, index)
+    _same_source("index_copy_", source, input, places)
     return record("IndexCopyBackward0", lambda b, x, y: placed(b, x, places, fit(b, y, x.type.dtype, places.shape)), input,
                   source)  # fmt: skip
 
@@ -211,9 +226,12 @@ def take(input: Any, index: Any) -> Any:
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """The elements where a mask holds replaced by the first ones of `source`, in order."""
     places = np.flatnonzero(np.broadcast_to(mask.array(), input.sizes))
-    if places.size > source.numel():
-        raise AutogradError("masked_scatter: expected self and source to have same dtypes and enough elements",
+    if source.dtype_ != input.dtype_:
+        raise AutogradError("masked_scatter: expected self and source to have same dtypes but got "
+                            f"{DTYPE_WORDS[input.dtype_.name]} and {DTYPE_WORDS[source.dtype_.name]}",
                             location=caller())  # fmt: skip
+    if places.size > source.numel():
+        raise AutogradError("Number of elements of source < number of ones in mask", location=caller())
 
     def rule(b: Builder, x: Value, y: Value) -> Value:
         flat = b.value(Reshape((y.type.size,)), y)
