@@ -110,3 +110,98 @@ def test_weights_without_a_gradient_do_not_ask_for_one(expression: str) -> None:
     assert outcome(expression, pb) is RuntimeError
     with pb.no_grad():
         assert isinstance(outcome(expression, pb), list)
+
+
+@pytest.mark.parametrize("expression", [
+    f"F.nll_loss(p(4, 3), {CLASSES}, t(4))",
+    "F.embedding(m.tensor([0, 1]), p(3, 2), padding_idx=-1)",
+    "F.instance_norm(p(2, 3, 1))",
+    "F.batch_norm(p(2, 3), None, None)",
+    "F.batch_norm(p(2, 3), t(3), None, training=True)",
+    "F.batch_norm(p(2, 3), p(3, seed=2), t(3).square())",
+    "F.layer_norm(p(2, 3, 4), (3, 4), p(3, 4, seed=2), p(3, 4, seed=3))",
+    "F.layer_norm(p(2, 4), (5,))",
+    "F.layer_norm(p(2, 4), (4,), p(1))",
+    "F.rms_norm(p(2, 4), (4,), p(4, seed=2))",
+    "F.rms_norm(p(2, 4), (5,))",
+    "F.pad(p(2, 4), (1, 1), 'reflect', 2.0)",
+    "F.pad(p(2, 2, 4), (4, 1), 'circular')",
+    "F.pad(p(2, 2, 4), (5, 1), 'circular')",
+    "F.interpolate(p(1, 2, 5), scale_factor=1.5, mode='linear')",
+    "F.interpolate(p(1, 2, 5), scale_factor=0.7, mode='linear')",
+    "F.interpolate(p(1, 2, 5), scale_factor=1.5, mode='linear', align_corners=True)",
+    "F.interpolate(p(1, 2, 5, 4), scale_factor=(1.7, 0.6), mode='bilinear')",
+    "F.interpolate(p(1, 2, 5, 4), scale_factor=(1.7, 0.6))",
+    "F.interpolate(p(1, 2, 4), size=3, scale_factor=2)",
+    "F.interpolate(p(1, 2, 4))",
+    "F.interpolate(p(1, 2, 4), size=3, align_corners=True)",
+    "F.interpolate(p(1, 2, 4, 4), size=3, mode='linear')",
+    "F.scaled_dot_product_attention(p(3, 4), p(3, 4, seed=2), p(3, 4, seed=3), p(3, 3, seed=4))",
+    "F.scaled_dot_product_attention(p(3, 4), p(3, 4, seed=2), p(3, 4, seed=3), t(3, 3), is_causal=True)",
+    "F.avg_pool2d(p(1, 4, 4), 2, divisor_override=0)",
+    "F.avg_pool2d(p(1, 4, 4), 2, divisor_override=3)",
+    "F.conv1d(p(1, 2, 8), p(3, 2, 3), stride=2, padding='same')",
+    "F.conv1d(p(1, 2, 8), p(3, 2, 3), padding='some')",
+    "F.conv1d(p(1, 2, 8), p(3, 2, 3), p(1))",
+    "F.conv1d(p(2, 8), p(3, 2, 3), p(3, seed=2))",
+    "F.conv_transpose1d(p(1, 2, 4), p(2, 3, 3), p(1))",
+    "F.conv_transpose1d(p(1, 2, 4), p(2, 3, 3), stride=2, output_padding=2)",
+    "F.conv_transpose1d(p(1, 2, 4), p(2, 3, 3), stride=2, output_padding=1)",
+    "F.conv_transpose1d(p(1, 2, 4), p(2, 3, 3), padding=4)",
+    "F.conv_transpose2d(p(2, 4, 4), p(2, 3, 3, 3), p(3, seed=2), stride=2)",
+    "F.unfold(p(2, 4, 4), 2)",
+    "F.unfold(p(3, 2, 4, 4), 2, 1, 1, 2)",
+    "F.rrelu(p(5), 0.5, 0.1, training=True)",
+    "F.alpha_dropout(p(5), 1.0, True)",
+    "F.alpha_dropout(p(5), 1.5, True)",
+])  # fmt: skip
+def test_settings_of_layers(expression: str) -> None:
+    same(expression)
+
+
+def test_a_row_of_padding_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="Padding_idx must be within num_embeddings"):
+        F.embedding(pb.tensor([0, 1]), pb.ones(3, 2), padding_idx=7)
+
+
+def test_the_nearest_element_where_rounding_decides() -> None:
+    for old in range(1, 24):
+        for new in range(1, 40):
+            found, expected = (each(module.arange(float(old))[None, None], size=new).tolist()
+                               for module, each in ((pb, F.interpolate), (torch, torch.nn.functional.interpolate)))  # fmt: skip
+            assert found == expected
+
+
+@pytest.mark.parametrize("sizes", [(2, 3, 4), (2, 3, 4, 5)])
+def test_normalized_instances_move_the_running_ones(sizes: tuple[int, ...]) -> None:
+    results = []
+    for module, functions in ((pb, F), (torch, torch.nn.functional)):
+        mean, variance = module.zeros(3, dtype=module.float64), module.ones(3, dtype=module.float64)
+        functions.instance_norm(given(module, *sizes), mean, variance, momentum=0.3)
+        results.append([mean.tolist(), variance.tolist()])
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-9)
+
+
+def test_a_query_that_may_look_nowhere_gives_zeros() -> None:
+    query, key, value = (given(pb, 2, 4, seed=seed) for seed in range(3))
+    mask = pb.tensor([[True, True], [False, False]])
+    found = F.scaled_dot_product_attention(query, key, value, mask)
+    expected = torch.nn.functional.scaled_dot_product_attention(
+        *(given(torch, 2, 4, seed=seed) for seed in range(3)), torch.tensor(mask.tolist()))  # fmt: skip
+    np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), rtol=1e-9)
+    found.sum().backward()
+    assert query.grad[1].tolist() == [0.0] * 4 and not np.isnan(value.grad.numpy()).any()
+
+
+@pytest.mark.parametrize(("name", "sizes", "shared"), [
+    ("dropout1d", (6, 5), 1), ("dropout1d", (2, 6, 5), 2), ("dropout2d", (4, 6, 5), 2), ("dropout2d", (2, 6, 5, 3), 2),
+    ("dropout3d", (6, 2, 2, 2), 1), ("dropout3d", (2, 6, 2, 2, 2), 2),
+])  # fmt: skip
+def test_what_counts_as_a_channel(name: str, sizes: tuple[int, ...], shared: int) -> None:
+    """Of three axes, dropout2d takes the first for the batch."""
+    for module, functions in ((pb, F), (torch, torch.nn.functional)):
+        module.manual_seed(1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = getattr(functions, name)(module.ones(*sizes)).numpy().reshape(int(np.prod(sizes[:shared])), -1)
+        assert (found == found[:, :1]).all() and set(found[:, 0]) == {0.0, 2.0}

@@ -203,6 +203,9 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
         return record("NllLossBackward0", _losses_of_classes(reduction), input, Unseen(classes_asked))
     kept = chosen != ignore_index
     shares = np.ones(classes) if weight is None else array_of(without_gradient("nll_loss_forward", "weight", weight))
+    if shares.shape != (classes,):
+        raise AutogradError(f"weight tensor should be defined either for all {classes} classes or no classes but got weight "
+                            f"tensor of shape: {list(shares.shape)}", location=caller())  # fmt: skip
     scale = shares[np.where(kept, chosen, 0)] * kept
     one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, rank)
     factors = known(np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy)))
@@ -408,25 +411,9 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     return tensor.of_array(np.eye(classes, dtype=np.int64)[chosen])
 
 
-def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    """Mean 0 and variance 1 over the last axes, then scaled and shifted."""
-    axes = tuple(range(len(input.sizes) - len(tuple(normalized_shape)), len(input.sizes)))
-
-    def rule(b: Builder, x: Value, *rest: Value) -> Value:
-        centre = s.sub(b, x, sr.mean(b, x, axes, True))
-        spread = sr.mean(b, s.mul(b, centre, centre), axes, True)
-        result = s.div(b, centre, b.value(e.Sqrt(), s.add(b, spread, eps)))
-        left = list(rest)
-        if weight is not None:
-            result = s.mul(b, result, left.pop(0))
-        return s.add(b, result, left.pop(0)) if bias is not None else result
-
-    return record("NativeLayerNormBackward0", rule, input, weight, bias)
-
-
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "dropout", "elu", "gelu", "hardtanh",
-    "huber_loss", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "logsumexp",
+    "huber_loss", "l1_loss", "leaky_relu", "linear", "log_softmax", "logsigmoid", "logsumexp",
     "mse_loss", "nll_loss", "normalize", "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax",
     "softplus", "tanh",
 ]  # fmt: skip
