@@ -17,7 +17,7 @@ from pullback.ir.core import Builder, Value
 from pullback.ir.ops.arithmetic import Add, Cast
 from pullback.ir.types import ArrayType, Shape
 from pullback.location import caller
-from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, Written, after_hook, named
+from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, Written, named
 from pullback.tracer.contents import known
 from pullback.tracer.deferred import Waiting, array_of, settle
 from pullback.tracer.grad_mode import is_grad_enabled
@@ -188,8 +188,6 @@ class TensorBase(IsTensor):
         """Add a gradient to this leaf's (to nothing, if it left the graph since)."""
         if not self._requires_grad:
             return
-        for hook in list(self._hooks or ()):
-            gradient = after_hook(hook, gradient)
         if self._grad is None:
             self._grad = gradient if run.create_graph else gradient.of_value(gradient.value)
         elif run.create_graph:
