@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -205,3 +206,126 @@ def test_what_counts_as_a_channel(name: str, sizes: tuple[int, ...], shared: int
             warnings.simplefilter("ignore")
             found = getattr(functions, name)(module.ones(*sizes)).numpy().reshape(int(np.prod(sizes[:shared])), -1)
         assert (found == found[:, :1]).all() and set(found[:, 0]) == {0.0, 2.0}
+
+
+def test_steps_that_would_be_differentiable_are_refused() -> None:
+    for kind in (pb.optim.SGD, pb.optim.Adam, pb.optim.AdamW):
+        with pytest.raises(NotImplementedError, match="differentiable=True is not supported"):
+            kind([given(pb, 2)], lr=0.1, differentiable=True)
+        with pytest.raises(NotImplementedError, match="differentiable=True is not supported"):
+            kind([{"params": [given(pb, 2)], "differentiable": True}], lr=0.1)
+
+
+def test_a_parameter_belongs_to_one_group() -> None:
+    x, y = given(pb, 2), given(pb, 2)
+    with pytest.raises(ValueError, match="some parameters appear in more than one parameter group"):
+        pb.optim.SGD([{"params": [x]}, {"params": [y, x]}], lr=0.1)
+    assert pb.optim.SGD([x], lr=0.1).state[x] == {}
+
+
+def test_a_rate_may_be_a_tensor() -> None:
+    results = []
+    for module in (pb, torch):
+        x = given(module, 3)
+        for kind in (module.optim.AdamW, module.optim.Adam, module.optim.SGD):
+            x.grad = module.ones(3, dtype=module.float64)
+            kind([x], lr=module.tensor(0.125), weight_decay=0.5).step()
+        results.append(x.tolist())
+    np.testing.assert_allclose(*results, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("retain", "again"), [(None, False), (False, False), (True, True)])
+def test_a_batch_of_gradients_frees_the_graph(retain: bool | None, again: bool) -> None:
+    for module in (pb, torch):
+        x = given(module, 2)
+        y = x * x
+        module.autograd.grad(y, x, module.eye(2, dtype=module.float64), retain_graph=retain, is_grads_batched=True)
+        if again:
+            y.sum().backward()
+        else:
+            with pytest.raises(RuntimeError, match="a second time"):
+                y.sum().backward()
+
+
+@pytest.mark.parametrize("mode", ["all", "any"])
+def test_one_hook_of_several_tensors(mode: str) -> None:
+    results: list[list[Any]] = []
+    for module in (pb, torch):
+        x, y = given(module, 2), given(module, 2, seed=1)
+        called: list[Any] = []
+
+        def hook(found: Any, called: list[Any] = called) -> None:
+            several = found if isinstance(found, list | tuple) else [found]
+            called.append([None if each is None else each.tolist() for each in several])
+
+        handle = module.autograd.graph.register_multi_grad_hook((x, y), hook, mode=mode)
+        for value in (x * x, y * 3, x * y, x - y * 2):
+            value.sum().backward()
+        if mode == "any":
+            module.autograd.grad((x * y).sum(), x)
+        handle.remove()
+        (x * y).sum().backward()
+        results.append(called)
+    assert len(results[0]) == len(results[1]) >= 4
+    if mode == "all":
+        assert results[0] == results[1]
+    for module in (pb, torch):
+        with pytest.raises(ValueError, match="Expects mode to be one of"):
+            module.autograd.graph.register_multi_grad_hook((given(module, 2),), print, mode="some")
+
+
+@pytest.mark.parametrize(("name", "function"), [
+    ("jvp", lambda m, x: m.ones(2, dtype=m.float64, requires_grad=True) * 1), ("vhp", lambda m, x: x.sum()),
+    ("hvp", lambda m, x: x.sum()), ("hessian", lambda m, x: x.sum()), ("vjp", lambda m, x: m.ones(1, dtype=m.float64)),
+    ("jacobian", lambda m, x: m.ones(2, dtype=m.float64, requires_grad=True) * 1),
+])  # fmt: skip
+def test_strict_derivatives_refuse_what_does_not_depend(name: str, function: Any) -> None:
+    for module in (pb, torch):
+        vectors = [] if name in ("hessian", "jacobian") else [module.ones(1 if name == "vjp" else 2, dtype=module.float64)]
+        derivative = partial(getattr(module.autograd.functional, name), partial(function, module), given(module, 2), *vectors)
+        with pytest.raises(RuntimeError):
+            derivative(strict=True)
+        derivative()
+
+
+@pytest.mark.parametrize("draw", ["rand(1)", "randn(2)", "randint(0, 9, (3,))"])
+def test_random_numbers_of_mapped_functions(draw: str) -> None:
+    def function(module: Any) -> Any:
+        return lambda x: x * 0 + eval(f"module.{draw}", {"module": module})
+
+    for module in (pb, torch):
+        module.manual_seed(0)
+        rows = [module.func.vmap(function(module), randomness=word)(module.ones(3)).tolist() for word in ("same", "different")]
+        assert rows[0][0] == rows[0][1] == rows[0][2]
+        assert rows[1][0] != rows[1][1]
+        with pytest.raises(RuntimeError, match="random operation while in randomness error mode"):
+            module.func.vmap(function(module))(module.ones(3))
+        with pytest.raises(RuntimeError, match="Only allowed values for randomness"):
+            module.func.vmap(function(module), randomness="some")(module.ones(3))
+        with pytest.raises(ValueError, match="chunk_size should be None or greater than 0"):
+            module.func.vmap(function(module), chunk_size=0)(module.ones(3))
+
+
+def test_hooks_of_leaves_see_every_gradient() -> None:
+    for module in (pb, torch):
+        x = given(module, 2)
+        expected = (20 * x).tolist()
+        x.register_hook(lambda gradient: gradient * 10)
+        assert module.autograd.grad((x * x).sum(), x)[0].tolist() == expected
+        (x * x).sum().backward(inputs=[x])
+        assert x.grad.tolist() == expected
+        (x * x).sum().backward()
+        assert x.grad.tolist() == (40 * x).tolist()
+
+
+def test_hooks_of_the_step_where_a_gradient_arrives() -> None:
+    for module in (pb, torch):
+        x = given(module, 2)
+        called: list[Any] = []
+        y = (x * x).sum()
+        step = (x * 2).grad_fn.next_functions[0][0]
+        step.register_hook(lambda before, after, called=called: called.append((before, after[0].tolist())))
+        y.backward()
+        assert called == [((), (2 * x).tolist())]
+        module.autograd.grad((x * x).sum(), x)
+        assert len(called) == 1
