@@ -122,9 +122,10 @@ class TensorBase(IsTensor):
     def value(self) -> Value:
         """The elements as they are now."""
         storage = self._storage
-        if not self._chain and storage.array is None:
-            return storage.read()
-        if storage.array is not None and storage._value is None:
+        value = storage._value
+        if value is not None and not self._chain:
+            return value
+        if storage.array is not None and value is None:
             # Who has the memory may have given the array another shape.
             return known(view_array(storage.array, self._chain).copy(order="C").reshape(self._layout.shape))
         if self._read is None or self._read_at != storage.writes:
@@ -263,10 +264,8 @@ def record(name: str, rule: Rule, *operands: Operand, template: TensorBase | Non
     for each in operands:
         if isinstance(each, TensorBase):
             parts += (each._layout.shape, each.dtype_)
-            storage = each._storage
-            waiting = storage._value
-            values.append(each.value if waiting is None or each._chain else waiting)
-            flows = flows or each._requires_grad or (each._base is not None and each.needs_grad)
+            values.append(each.value)
+            flows = flows or each.needs_grad
             inputs.append(each)
             if first is None:
                 first = each
