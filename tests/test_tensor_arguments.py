@@ -329,3 +329,12 @@ def test_hooks_of_the_step_where_a_gradient_arrives() -> None:
         assert called == [((), (2 * x).tolist())]
         module.autograd.grad((x * x).sum(), x)
         assert len(called) == 1
+
+
+def test_arguments_of_to() -> None:
+    for module in (pb, torch):
+        x = module.ones(2)
+        assert x.to(module.float32, False, True) is not x and x.to("cpu", copy=True) is not x
+        assert x.to(module.float32, True) is x
+        with pytest.raises(TypeError):
+            x.to(dtypes=module.float64)
