@@ -11,6 +11,7 @@ from pullback.location import caller
 from pullback.tracer.autograd import AccumulateGrad, _reachable
 from pullback.tracer.grad_mode import enable_grad
 from pullback.tracer.tensor_base import TensorBase
+from pullback.tracer.tensor_random import DEFAULT_GENERATOR
 from pullback.tracer.tensor_shape import stack, unbind
 from pullback.tracer.tree import flatten, unflatten
 
@@ -143,10 +144,16 @@ def hessian(func: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any
 
 def vmap(func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomness: str = "error",
          *, chunk_size: int | None = None) -> Callable[..., Any]:  # fmt: skip
-    """A function of one case applied to each place of an axis; the cases are run one after the other.
+    """A function of one case applied to each place of an axis; the cases are run one after the other, in no chunks.
 
-    Raises: ArgumentValueError for axes of different sizes.
+    Random numbers are other ones in each case (`randomness` "different"), the same ("same"), or an error.
+    Raises: ArgumentValueError for axes of different sizes; AutogradError for random numbers that were not allowed.
     """
+    if randomness not in ("error", "different", "same"):
+        raise AutogradError(f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}",
+                            location=caller())  # fmt: skip
+    if chunk_size is not None and chunk_size <= 0:
+        raise ArgumentValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})", location=caller())
 
     def mapped(*args: Any, **kwargs: Any) -> Any:
         dims = in_dims if isinstance(in_dims, tuple | list) else (in_dims,) * len(args)
@@ -166,11 +173,18 @@ def vmap(func: Callable[..., Any], in_dims: Any = 0, out_dims: Any = 0, randomne
                  for leaves, along in zip(flat, axes, strict=True)]  # fmt: skip
         found = []
         outer: Any = None
+        before = DEFAULT_GENERATOR.get_state()
         for place in range(count):
+            if randomness == "same":
+                DEFAULT_GENERATOR.set_state(before)
             case = [unflatten(structure, [part[place] for part in each]) for structure, each in
                     zip(structures, parts, strict=True)]  # fmt: skip
             leaves, outer = flatten(func(*case, **kwargs))
             found.append(leaves)
+            if randomness == "error" and not DEFAULT_GENERATOR.is_at(before):
+                raise AutogradError("vmap: called random operation while in randomness error mode. Please either use the "
+                                    "'same' or 'different' randomness flags on vmap or perform the randomness operation out "
+                                    "of vmap", location=caller())  # fmt: skip
         ends = out_dims if isinstance(out_dims, tuple | list) else (out_dims,) * len(found[0])
         return unflatten(outer, [stack(column, dim) for column, dim in zip(zip(*found, strict=True), ends, strict=True)])
 

@@ -149,9 +149,18 @@ from pullback.tracer.tensor_dtype import TensorDType as dtype
 from pullback.tracer.tensor_dtype import bool_ as bool
 from pullback.tracer.tensor_einsum import einsum, tensordot
 from pullback.tracer.tensor_elementwise import *  # noqa: F403
-from pullback.tracer.tensor_functional import binary_cross_entropy_with_logits, dropout, layer_norm, selu
+from pullback.tracer.tensor_functional import binary_cross_entropy_with_logits, dropout, selu
 from pullback.tracer.tensor_index import gather, index_select, masked_fill, masked_select
-from pullback.tracer.tensor_layers import batch_norm, bilinear, embedding, group_norm, instance_norm, pixel_shuffle, rms_norm
+from pullback.tracer.tensor_layers import (
+    batch_norm,
+    bilinear,
+    embedding,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    pixel_shuffle,
+    rms_norm,
+)
 from pullback.tracer.tensor_linalg import *  # noqa: F403
 from pullback.tracer.tensor_losses import cosine_similarity, kl_div, pairwise_distance
 from pullback.tracer.tensor_order import *  # noqa: F403

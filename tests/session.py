@@ -11,11 +11,22 @@ ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
 NUMBER = re.compile(r"-?(?:\d+\.?\d*(?:e[-+]?\d+)?|inf)|nan")
 
 
+def chain(tensor: Any, depth: int = 6) -> str:
+    """The names of the steps that lead to a tensor; every session has this function."""
+    def walk(node: Any, depth: int) -> str:
+        if node is None:
+            return "-"
+        behind = [walk(each, depth - 1) for each, _ in node.next_functions] if depth else []
+        return type(node).__name__ + ("(" + ",".join(behind) + ")" if behind else "")
+
+    return walk(tensor.grad_fn, depth)
+
+
 def session(program: str, module: str) -> str:
     """The text of a session with `module` in place of torch: after ``>>>`` each statement's first line, then what it shows."""
     text = re.sub(r"^import torch$", f"import {module} as torch", program, flags=re.M)
     text = re.sub(r"^(import|from) torch\b(?! as)", rf"\1 {module}", text, flags=re.M)
-    names: dict[str, Any] = {"__name__": "__main__"}
+    names: dict[str, Any] = {"__name__": "__main__", "chain": chain}
     shown = []
     for statement in ast.parse(text).body:
         printed = io.StringIO()

@@ -121,15 +121,15 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
         vectors = _vectors(v, given, "jvp", "input")
         several, outputs = _run("jvp", func, leaves)
         _checked_outputs(outputs, strict)
-        found = _forward(outputs, leaves, vectors, create_graph)
+        found = _forward(outputs, leaves, vectors, create_graph, strict=strict)
     return _finished(outputs, create_graph, several), _finished(found, create_graph, several)
 
 
 def _forward(outputs: Tensors, leaves: Tensors, vectors: Tensors, create_graph: bool,
-             dummies: Tensors | None = None) -> Tensors:  # fmt: skip
+             dummies: Tensors | None = None, strict: bool = False) -> Tensors:  # fmt: skip
     """The Jacobian times vectors: v times the Jacobian is linear in v, and its transpose is what is wanted."""
     dummies = tuple(_zeros(output).requires_grad_() for output in outputs) if dummies is None else dummies
-    pulled = _gradients(outputs, leaves, dummies, True)
+    pulled = _gradients(outputs, leaves, dummies, True, strict)
     return _gradients(pulled, dummies, vectors, create_graph)
 
 
@@ -137,7 +137,8 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, 
              vectorize: bool = False, strategy: str = "reverse-mode") -> Any:  # fmt: skip
     """Derivatives of every output by every input: sizes of the output, then those of the input.
 
-    Raises: ArgumentError for a function of anything but tensors.
+    `vectorize` and `strategy` have no effect: the numbers are the same. Raises: ArgumentError for a function of anything but
+    tensors.
     """
     with enable_grad():
         many, given = _tuple(inputs, "jacobian", "inputs")
@@ -182,7 +183,9 @@ def _scalar(name: str, func: Callable[..., Any], inputs: Tensors) -> Any:
 
 def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False,
             vectorize: bool = False, outer_jacobian_strategy: str = "reverse-mode") -> Any:  # fmt: skip
-    """Second derivatives of a function with one element: sizes of one input, then those of the other."""
+    """Second derivatives of a function with one element: sizes of one input, then those of the other. `vectorize` and
+    `outer_jacobian_strategy` have no effect: the numbers are the same.
+    """
     many, given = _tuple(inputs, "hessian", "inputs")
 
     def slopes(*leaves: Any) -> Tensors:
@@ -201,6 +204,11 @@ def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
         vectors = _vectors(v, given, "vhp", "input")
         output = _scalar("vhp", func, leaves)
         slopes = _gradients((output,), leaves, (None,), True, strict)
+        for place, slope in enumerate(slopes):
+            if strict and not slope.needs_grad:
+                raise AutogradError("While computing the hessian, found that the jacobian of the user-provided function with "
+                                    f"respect to input {place} is independent of the input. This is not allowed in strict "
+                                    "mode.", location=caller())  # fmt: skip
         found = _gradients(slopes, leaves, vectors, create_graph)
     return _finished((output,), create_graph, False), _finished(found, create_graph, many)
 

@@ -58,6 +58,9 @@ def gradcheck(
 ) -> bool:  # fmt: skip
     """Whether gradients by the inputs that require grad agree with central differences.
 
+    All elements of the Jacobians are compared, once: the settings after `raise_exception`, for faster or further checks, have
+    no effect.
+
     Raises: GradcheckError where they do not (with `raise_exception`), ArgumentValueError without such inputs.
     """
     given = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
@@ -85,7 +88,9 @@ def gradgradcheck(
     check_undefined_grad: bool = True, check_grad_dtypes: bool = False, check_batched_grad: bool = False,
     fast_mode: bool = False,
 ) -> bool:  # fmt: skip
-    """As gradcheck, of the gradients, by the inputs and by what comes back to the outputs."""
+    """As gradcheck, of the gradients, by the inputs and by what comes back to the outputs; `eps`, `atol`, `rtol` and
+    `raise_exception` are as there, the other settings have no effect.
+    """
     given = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
     outputs = _outputs(func, given)
     stream = np.random.default_rng(0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from pullback.errors import AutogradError
+from pullback.errors import ArgumentValueError, AutogradError
 from pullback.location import caller
-from pullback.tracer.autograd import Node
+from pullback.tracer.autograd import Node, current_walk
 from pullback.tracer.tensor_base import TensorBase
 
 
@@ -52,23 +52,31 @@ class _MultiHandle:
 
 
 def register_multi_grad_hook(tensors: Sequence[Any], fn: Callable[..., Any], *, mode: str = "all") -> _MultiHandle:
-    """Call ``fn(grads)`` once per backward when the gradients of all tensors are there; in mode "any" at the first one.
+    """Call ``fn(grads)`` once per backward when the gradients of all tensors that it comes by are there, None for others; in
+    mode "any" ``fn(grad)`` at the first one.
 
-    Unlike PyTorch's, a hook of mode "all" waits until every tensor has its gradient.
+    Raises: ArgumentValueError for another mode.
     """
+    if mode not in ("all", "any"):
+        raise ArgumentValueError(f"Expects mode to be one of ('all', 'any') but got {mode}", location=caller())
+    nodes = [tensor.edge()[0] for tensor in tensors]
     arrived: dict[int, Any] = {}
-    seen = [0]
+    seen = -1
 
     def hook_of(place: int) -> Callable[[Any], None]:
         def hook(gradient: Any) -> None:
+            nonlocal seen
+            number, passed = current_walk.get()
+            first, seen = number != seen, number
             if mode == "any":
-                seen[0] += 1
-                if seen[0] == 1:
+                if first:
                     fn(gradient)
                 return
+            if first:
+                arrived.clear()
             arrived[place] = gradient
-            if len(arrived) == len(tensors):
-                gradients = [arrived[each] for each in range(len(tensors))]
+            if len(arrived) == sum(node in passed for node in nodes):
+                gradients = [arrived.get(each) for each in range(len(tensors))]
                 arrived.clear()
                 fn(gradients)
 

@@ -39,10 +39,10 @@ class Adam(Optimizer):
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = parameter.of_array(zeros.copy())
         state["step"] += 1
-        step = state["step"].item()
+        step, rate = state["step"].item(), float(group["lr"])
         if group["weight_decay"]:
             if group["decoupled_weight_decay"]:
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.mul_(1 - rate * group["weight_decay"])
             else:
                 gradient = gradient.add(parameter, alpha=group["weight_decay"])
         first, second = group["betas"]
@@ -52,7 +52,7 @@ class Adam(Optimizer):
         if group["amsgrad"]:
             square = state["max_exp_avg_sq"].copy_(state["max_exp_avg_sq"].maximum(square))
         size = (square.sqrt() / (1 - second**step) ** 0.5).add_(group["eps"])
-        parameter.addcdiv_(mean, size, value=-group["lr"] / (1 - first**step))
+        parameter.addcdiv_(mean, size, value=-rate / (1 - first**step))
 
 
 class AdamW(Adam):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pullback.errors import ArgumentError, ArgumentValueError
+from pullback.errors import ArgumentError, ArgumentValueError, UnsupportedError
 from pullback.location import caller
 from pullback.tracer.grad_mode import enable_grad, no_grad
 from pullback.tracer.tensor_base import TensorBase
@@ -23,7 +24,7 @@ class Optimizer:
             raise ArgumentError("params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
                                 "torch.FloatTensor", location=caller())  # fmt: skip
         self.defaults = defaults
-        self.state: dict[Any, dict[str, Any]] = {}
+        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []
         groups = list(params)
         if not groups:
@@ -34,7 +35,8 @@ class Optimizer:
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take more parameters, with settings of their own.
 
-        Raises: ArgumentError for what is no tensor, ArgumentValueError for one that is no leaf.
+        Raises: ArgumentError for what is no tensor, ArgumentValueError for one that is no leaf or that another group has,
+        UnsupportedError for steps that are to be differentiable: they are not recorded.
         """
         given = param_group["params"]
         parameters = [given] if isinstance(given, TensorBase) else list(given)
@@ -44,8 +46,14 @@ class Optimizer:
                                     location=caller())  # fmt: skip
             if each.node is not None:
                 raise ArgumentValueError("can't optimize a non-leaf Tensor", location=caller(), help="pass leaves")
-        self.param_groups.append({"params": parameters, **self.defaults, **{
-            key: value for key, value in param_group.items() if key != "params"}})  # fmt: skip
+        known = {id(each) for each in self._parameters()}
+        if any(id(each) in known for each in parameters):
+            raise ArgumentValueError("some parameters appear in more than one parameter group", location=caller())
+        group = {**self.defaults, **param_group, "params": parameters}
+        if group.get("differentiable"):
+            raise UnsupportedError("optim: differentiable=True is not supported", location=caller(),
+                                   help="write the step with operations of tensors")  # fmt: skip
+        self.param_groups.append({"params": parameters, **group})
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget all gradients, or set them to 0."""
@@ -67,7 +75,7 @@ class Optimizer:
                 for parameter in group["params"]:
                     if parameter._grad is not None:
                         gradient = -parameter._grad if group.get("maximize") else parameter._grad
-                        self.update(parameter, gradient, self.state.setdefault(parameter, {}), group)
+                        self.update(parameter, gradient, self.state[parameter], group)
         return loss
 
     def update(self, parameter: Any, gradient: Any, state: dict[str, Any], group: dict[str, Any]) -> None:
@@ -97,7 +105,7 @@ class Optimizer:
         for group, settings in zip(self.param_groups, saved["param_groups"], strict=True):
             group.update({key: value for key, value in settings.items() if key != "params"})
         parameters = list(self._parameters())
-        self.state = {parameters[number]: state for number, state in saved["state"].items()}
+        self.state = defaultdict(dict, {parameters[number]: state for number, state in saved["state"].items()})
 
     def _parameters(self) -> Iterable[Any]:
         return (parameter for group in self.param_groups for parameter in group["params"])

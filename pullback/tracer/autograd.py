@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeAlias
@@ -31,6 +32,9 @@ from pullback.tracer.storage import Version
 from pullback.tracer.tensor_mark import IsTensor
 from pullback.tracer.unit import Unit
 
+current_walk: ContextVar[tuple[int, Collection[Any]]] = ContextVar("pullback_walk")
+"""The way back under way, for hooks: its number, and the nodes that it may come by."""
+
 Edge: TypeAlias = "tuple[Node | None, int]"
 Hook: TypeAlias = Callable[..., Any]
 
@@ -45,6 +49,8 @@ _TENSOR_NAMES = {"f32": "FloatTensor", "f64": "DoubleTensor", "i64": "LongTensor
 _BY_OPERANDS = ("DivBackward0",)
 """Steps whose results may be written to: PyTorch's derivative reads the operands alone; here what was read is kept."""
 _sequence = itertools.count()
+_walks = itertools.count()
+_walks = itertools.count()
 
 Written: TypeAlias = "tuple[Version, int, Node | str | None, int]"
 """A tensor's version counter, its count when the tensor was used, and what made it: a step or its name, which output."""
@@ -60,6 +66,8 @@ class Gradient(Protocol):
 
     @property
     def needs_grad(self) -> bool: ...
+
+    _hooks: list[Hook] | None
 
     def accumulate(self, gradient: Any, run: Backward) -> None: ...
 
@@ -485,23 +493,27 @@ def walk_back(
     captured: list[Gradient | None] = [None] * len(wanted or ())
     ready = [(-node.sequence, id(node), node) for node, count in counts.items() if count == 0]
     heapq.heapify(ready)
-    while ready:
-        _, _, node = heapq.heappop(ready)
-        slots = buffers.pop(node, None)
-        results: Sequence[Gradient | None] = ()
-        if slots is not None and (needed is None or node in needed):
-            results = _visit(run, node, slots, captures.get(node, ()), captured, wanted is None or accumulate,
-                             captures.keys() if wanted is not None else None, needed)  # fmt: skip
-        for place, edge in enumerate(node.next_functions):
-            following = edge[0]
-            if following is None:
-                continue
-            result = results[place] if place < len(results) else None
-            if result is not None:
-                deliver(edge, result)
-            counts[following] -= 1
-            if counts[following] == 0:
-                heapq.heappush(ready, (-following.sequence, id(following), following))
+    outer = current_walk.set((next(_walks), counts if needed is None else needed))
+    try:
+        while ready:
+            _, _, node = heapq.heappop(ready)
+            slots = buffers.pop(node, None)
+            results: Sequence[Gradient | None] = ()
+            if slots is not None and (needed is None or node in needed):
+                results = _visit(run, node, slots, captures.get(node, ()), captured, wanted is None or accumulate,
+                                 captures.keys() if wanted is not None else None, needed)  # fmt: skip
+            for place, edge in enumerate(node.next_functions):
+                following = edge[0]
+                if following is None:
+                    continue
+                result = results[place] if place < len(results) else None
+                if result is not None:
+                    deliver(edge, result)
+                counts[following] -= 1
+                if counts[following] == 0:
+                    heapq.heappush(ready, (-following.sequence, id(following), following))
+    finally:
+        current_walk.reset(outer)
     return captured
 
 
@@ -519,11 +531,15 @@ def _visit(
         gradient = slots[number] if number < len(slots) else None
         if gradient is not None:
             slots[number] = run.hooked(hooks, gradient)
+    if isinstance(node, AccumulateGrad) and slots[0] is not None:
+        slots[0] = run.hooked(node.variable._hooks or (), slots[0])
     for number, place in captures:
         captured[place] = slots[number] if number < len(slots) else None
     if isinstance(node, AccumulateGrad):
         if accumulate and (targets is None or node in targets):
             node.apply(run, slots)
+            for hook in list(node._hooks or ()):
+                hook((), tuple(slots))
         return ()
     if needed is not None and not any(following in needed for following, _ in node.next_functions):
         return ()

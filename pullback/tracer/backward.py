@@ -95,13 +95,15 @@ def gradients_of(
 ) -> tuple[Any, ...]:  # fmt: skip
     """``autograd.grad``: the gradients of outputs by inputs, without touching any ``grad``.
 
-    With `is_grads_batched` each of `grad_outputs` has one more axis in front, and so have the results.
+    With `is_grads_batched` each of `grad_outputs` has one more axis in front, and so have the results. As in PyTorch,
+    `only_inputs` has no effect.
     """
     if materialize_grads and allow_unused is False:
         raise ArgumentValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
                                  "allow_unused=False.", location=caller())  # fmt: skip
     if is_grads_batched:
-        return _batched(outputs, inputs, sequence_of(grad_outputs), create_graph, bool(allow_unused), materialize_grads)
+        return _batched(outputs, inputs, sequence_of(grad_outputs), retain_graph, create_graph, bool(allow_unused),
+                        materialize_grads)  # fmt: skip
     tensors, wanted = sequence_of(outputs), sequence_of(inputs)
     given = [None] * len(tensors) if grad_outputs is None else sequence_of(grad_outputs)
     first = first_gradients(tensors, given)
@@ -124,11 +126,13 @@ def gradients_of(
     return tuple(results)
 
 
-def _batched(outputs: Any, inputs: Any, grad_outputs: Sequence[Any], create_graph: bool, allow_unused: bool,
-             materialize_grads: bool) -> tuple[Any, ...]:  # fmt: skip
+def _batched(outputs: Any, inputs: Any, grad_outputs: Sequence[Any], retain_graph: bool | None, create_graph: bool,
+             allow_unused: bool, materialize_grads: bool) -> tuple[Any, ...]:  # fmt: skip
     """One walk back for each place of the first axis of the outputs' gradients."""
     rows = []
-    for place in range(grad_outputs[0].sizes[0]):
+    count = grad_outputs[0].sizes[0]
+    for place in range(count):
         given = [each[place] for each in grad_outputs]
-        rows.append(gradients_of(outputs, inputs, given, True, create_graph, True, allow_unused, False, materialize_grads))
+        retained = True if place < count - 1 else retain_graph
+        rows.append(gradients_of(outputs, inputs, given, retained, create_graph, True, allow_unused, False, materialize_grads))
     return tuple(None if column[0] is None else stack(column) for column in zip(*rows, strict=True))

@@ -457,8 +457,15 @@ class Tensor(TensorMethods):
 
     # Dtypes
 
-    def to(self, *args: Any, dtype: Any = None, copy: Bool = False, **options: Any) -> Any:
-        """The same in another dtype (``to(float64)``, ``to(other_tensor)``); devices are the processor alone."""
+    def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: Bool = False, copy: Bool = False,
+           memory_format: Any = None) -> Any:  # fmt: skip
+        """The same in another dtype (``to(float64)``, ``to(other_tensor)``); devices are the processor alone.
+
+        Of two truth values at the end the second is `copy`, the first `non_blocking`, which has no effect here, as
+        `memory_format` has none.
+        """
+        flags = [each for each in args if isinstance(each, Bool)]
+        copy = copy or flags[1:] == [True]
         for each in args:
             if isinstance(each, TensorDType):
                 dtype = each
@@ -468,8 +475,8 @@ class Tensor(TensorMethods):
                 dtype = BY_KIND[kind_of(each)]
             elif not isinstance(each, Bool):
                 self._here(each)
-        if options.get("device") is not None:
-            self._here(options["device"])
+        if device is not None:
+            self._here(device)
         kind = None if dtype is None else kind_of(dtype)
         if kind is None or kind == self.dtype_:
             return sh.clone(self) if copy else self

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.errors import AutogradError
+from pullback.errors import ArgumentValueError, AutogradError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
@@ -135,7 +135,12 @@ def prelu(input: Any, weight: Any) -> Any:
 
 
 def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, inplace: bool = False) -> Any:
-    """x above 0, a slope times x below: the middle of the bounds, in training a random one between them."""
+    """x above 0, a slope times x below: the middle of the bounds, in training a random one between them.
+
+    Raises: AutogradError where the lower bound is above the upper one.
+    """
+    if lower > upper:
+        raise AutogradError("Lower bound should be less than or equal to the upper bound", location=caller())
     if not training:
         slope = (lower + upper) / 2
         rule = lambda b, x: s.where(b, s.apply(b, l.Greater(), x, 0.0), x, s.mul(b, x, slope))  # noqa: E731
@@ -147,7 +152,9 @@ def rrelu(input: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool
 
 
 def gumbel_softmax(logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1) -> Any:
-    """A sample that is nearly one class; with `hard` exactly one, with the gradient of the soft one."""
+    """A sample that is nearly one class; with `hard` exactly one, with the gradient of the soft one. As in PyTorch, `eps` has
+    no effect.
+    """
     drawn = -np.log(-np.log1p(-DEFAULT_GENERATOR.uniform(logits.sizes, np.float64)) + 1e-300)
     soft = softmax((logits + logits.of_array(drawn.astype(logits.dtype_.numpy))) / tau, dim)
     if not hard:
@@ -161,8 +168,9 @@ def _channels(rank: int) -> Any:
         """Whole channels to 0 with probability p, the others scaled to keep the mean."""
         if not training or p == 0:
             return input
-        lead = len(input.sizes) - rank
-        mask = dropout(input.new_ones(*input.sizes[:lead], *(1,) * rank), p, True)
+        # Of three axes, dropout2d takes the first for the batch, as PyTorch does.
+        lead = 2 if rank == 2 else len(input.sizes) - rank
+        mask = dropout(input.new_ones(*input.sizes[:lead], *(1,) * (len(input.sizes) - lead)), p, True)
         return input.mul_(mask) if inplace else mul(input, mask)
 
     return dropped
@@ -172,9 +180,13 @@ dropout1d, dropout2d, dropout3d = _channels(1), _channels(2), _channels(3)
 
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
-    """dropout for selu: mean and variance stay as they are."""
+    """dropout for selu: mean and variance stay as they are. Raises: ArgumentValueError for no probability."""
+    if not 0 <= p <= 1:
+        raise ArgumentValueError(f"dropout probability has to be between 0 and 1, but got {p}", location=caller())
     if not training or p == 0:
         return input
+    if p == 1:
+        return mul(input, input.new_zeros(input.sizes))
     floor = -1.7580993408473766
     kept = input.of_array(np.asarray(DEFAULT_GENERATOR.uniform(input.sizes, np.float64) < 1 - p))
     scale = 1 / np.sqrt((floor**2 * p + 1) * (1 - p))

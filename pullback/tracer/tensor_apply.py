@@ -199,10 +199,8 @@ def apply(name: str, rule: Rule, operands: Sequence[Operand], policy: Policy, ga
     for each in operands:
         if isinstance(each, TensorBase):
             parts += (each._layout.shape, each.dtype_)
-            storage = each._storage
-            waiting = storage._value
-            values.append(each.value if waiting is None or each._chain else waiting)
-            flows = flows or each._requires_grad or (each._base is not None and each.needs_grad)
+            values.append(each.value)
+            flows = flows or each.needs_grad
             if kind is None:
                 kind = type(each)
         else:
@@ -274,7 +272,7 @@ def written(name: str, rule: Rule, target: Any, *others: Any) -> Any:
     for each in operands:
         if isinstance(each, TensorBase):
             parts += (each._layout.shape, each.dtype_)
-            flows = flows or each._requires_grad or (each._base is not None and each.needs_grad)
+            flows = flows or each.needs_grad
         else:
             parts.append(each.__class__)
     key = tuple(parts)
@@ -299,14 +297,9 @@ def written(name: str, rule: Rule, target: Any, *others: Any) -> Any:
 
 def _overwritten(plan: Plan, target: TensorBase, operands: Sequence[Operand]) -> TensorBase:
     """The target, its elements replaced by a planned step that nobody goes back through."""
-    values: list[Value] = []
-    for each in operands:
-        if isinstance(each, TensorBase):
-            waiting = each._storage._value
-            values.append(each.value if waiting is None or each._chain else waiting)
-        else:
-            values.append(constant(each, plan.numbers))
-    target.overwrite(plan.put(values))
+    target.overwrite(plan.put([
+        each.value if isinstance(each, TensorBase) else constant(each, plan.numbers) for each in operands
+    ]))  # fmt: skip
     return target
 
 

@@ -17,7 +17,7 @@ from pullback.ir.core import Builder, Value
 from pullback.ir.ops.arithmetic import Add, Cast
 from pullback.ir.types import ArrayType, Shape
 from pullback.location import caller
-from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, Written, after_hook, named
+from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, Written, named
 from pullback.tracer.contents import known
 from pullback.tracer.deferred import Waiting, array_of, settle
 from pullback.tracer.grad_mode import is_grad_enabled
@@ -122,9 +122,10 @@ class TensorBase(IsTensor):
     def value(self) -> Value:
         """The elements as they are now."""
         storage = self._storage
-        if not self._chain and storage.array is None:
-            return storage.read()
-        if storage.array is not None and storage._value is None:
+        value = storage._value
+        if value is not None and not self._chain:
+            return value
+        if storage.array is not None and value is None:
             # Who has the memory may have given the array another shape.
             return known(view_array(storage.array, self._chain).copy(order="C").reshape(self._layout.shape))
         if self._read is None or self._read_at != storage.writes:
@@ -188,8 +189,6 @@ class TensorBase(IsTensor):
         """Add a gradient to this leaf's (to nothing, if it left the graph since)."""
         if not self._requires_grad:
             return
-        for hook in list(self._hooks or ()):
-            gradient = after_hook(hook, gradient)
         if self._grad is None:
             self._grad = gradient if run.create_graph else gradient.of_value(gradient.value)
         elif run.create_graph:
@@ -265,10 +264,8 @@ def record(name: str, rule: Rule, *operands: Operand, template: TensorBase | Non
     for each in operands:
         if isinstance(each, TensorBase):
             parts += (each._layout.shape, each.dtype_)
-            storage = each._storage
-            waiting = storage._value
-            values.append(each.value if waiting is None or each._chain else waiting)
-            flows = flows or each._requires_grad or (each._base is not None and each.needs_grad)
+            values.append(each.value)
+            flows = flows or each.needs_grad
             inputs.append(each)
             if first is None:
                 first = each

@@ -18,6 +18,7 @@ from pullback.ir.ops.creation import Full, Iota
 from pullback.location import caller
 from pullback.tracer.contents import known
 from pullback.tracer.deferred import array_of
+from pullback.tracer.grad_mode import is_grad_enabled
 from pullback.tracer.recipe import kept_rules
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import reductions as sr
@@ -31,23 +32,42 @@ from pullback.tracer.tensor_reduction import log_softmax, logsumexp, softmax
 Rule = Callable[..., Value]
 
 
+def reduction_word(reduction: str, size_average: Any = None, reduce: Any = None) -> str:
+    """mean, sum or none: as `reduction` says, unless one of the two older switches is given, which win.
+
+    Raises: ArgumentValueError for another word.
+    """
+    if size_average is not None or reduce is not None:
+        return "none" if reduce is not None and not reduce else "mean" if size_average is None or size_average else "sum"
+    if reduction not in ("mean", "sum", "none"):
+        raise ArgumentValueError(f"{reduction} is not a valid value for reduction", location=caller(),
+                                 help="say mean, sum or none")  # fmt: skip
+    return reduction
+
+
 def reduced(b: Builder, losses: Value, reduction: str) -> Value:
     """The mean, the sum, or all losses. Raises: ArgumentValueError for another word."""
-    if reduction == "mean":
-        return sr.mean(b, losses)
-    if reduction == "sum":
-        return sr.total(b, losses)
-    if reduction == "none":
-        return losses
-    raise ArgumentValueError(f"{reduction} is not a valid value for reduction", location=caller(),
-                             help="say mean, sum or none")  # fmt: skip
+    reduction = reduction_word(reduction)
+    return sr.mean(b, losses) if reduction == "mean" else sr.total(b, losses) if reduction == "sum" else losses
 
 
-def _loss(name: str, pointwise: Rule, same_sizes: bool = False) -> Callable[..., Any]:
+def reduced_by_step(losses: Any, reduction: str) -> Any:
+    """As `reduced`, of a tensor, as a step of its own. Raises: ArgumentValueError for another word."""
+    reduction = reduction_word(reduction)
+    return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
+
+
+def without_gradient(function: str, argument: str, tensor: Any) -> Value:
+    """The value of an argument that a step reads and has no gradient for. Raises: AutogradError where one is asked for."""
+    if tensor.needs_grad and is_grad_enabled():
+        raise AutogradError(f"The function '{function}' is not differentiable with respect to argument '{argument}'. This "
+                            "input cannot have requires_grad True.", location=caller(), help="pass its detach()")  # fmt: skip
+    value: Value = tensor.value
+    return value
+
+
+def _loss(name: str, pointwise: Rule) -> Callable[..., Any]:
     def loss(input: Any, target: Any, reduction: str = "mean") -> Any:
-        if same_sizes and input.sizes != target.sizes:
-            raise AutogradError(f"Target size (torch.Size({list(target.sizes)})) must be the same as input size "
-                                f"(torch.Size({list(input.sizes)}))", location=caller())  # fmt: skip
         return apply(name, lambda b, x, y: reduced(b, pointwise(b, x, y), reduction), (input, target),
                      as_float(result_dtype((input, target))))  # fmt: skip
 
@@ -76,19 +96,22 @@ mse_loss = _loss("MseLossBackward0", _squared)
 
 def l1_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """The distance."""
-    losses = (input - target).abs()
-    return losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
+    return reduced_by_step((input - target).abs(), reduction)
 
 
 def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
-    """Squared near 0 (over 2 beta), linear beyond beta."""
+    """Squared near 0 (over 2 beta), linear beyond beta. Raises: AutogradError for a negative beta."""
+    if beta < 0:
+        raise AutogradError("smooth_l1_loss does not support negative values for beta.", location=caller())
     if beta == 0:
         return l1_loss(input, target, reduction)
     return _loss("SmoothL1LossBackward0", lambda b, x, y: _bent(b, x, y, beta, 1.0 / beta))(input, target, reduction)
 
 
 def huber_loss(input: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
-    """Half the square near 0, linear beyond delta."""
+    """Half the square near 0, linear beyond delta. Raises: AutogradError where delta is not above 0."""
+    if delta <= 0:
+        raise AutogradError("huber_loss does not support non-positive values for delta.", location=caller())
     return _loss("HuberLossBackward0", lambda b, x, y: _bent(b, x, y, delta, 1.0))(input, target, reduction)
 
 
@@ -104,7 +127,9 @@ def binary_cross_entropy_with_logits(
     if input.sizes != target.sizes:
         raise ArgumentValueError(f"Target size ({_size(target)}) must be the same as input size ({_size(input)})",
                                  location=caller())  # fmt: skip
-    unseen = [Unseen(each.value) for each in (weight, pos_weight) if each is not None]
+    given = (("weight", weight), ("pos_weight", pos_weight))
+    unseen = [Unseen(without_gradient("binary_cross_entropy_with_logits", argument, each)) for argument, each in given
+              if each is not None]  # fmt: skip
 
     def rule(b: Builder, x: Value, y: Value, *weights: Value) -> Value:
         left = list(weights)
@@ -143,7 +168,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
         losses = s.negative(b, s.add(b, hit, miss))
         return reduced(b, s.mul(b, losses, weights[0]) if weights else losses, reduction)
 
-    unseen = [] if weight is None else [Unseen(weight.value)]
+    unseen = [] if weight is None else [Unseen(without_gradient("binary_cross_entropy", "weight", weight))]
     kind = as_float(result_dtype((input, target)))
     return record("BinaryCrossEntropyBackward0", Fitted(rule, kind, input.sizes), input, target, *unseen)
 
@@ -151,6 +176,7 @@ def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction:
 def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = None, ignore_index: int = -100,
              reduce: Any = None, reduction: str = "mean") -> Any:  # fmt: skip
     """Minus the log probability of each target class: ``(f[n, c, ...], i64[n, ...])``, or ``(f[c], i64[])``."""
+    reduction = reduction_word(reduction, size_average, reduce)
     sizes = input.sizes
     rank = len(sizes)
     if rank == 3 or rank > 4:
@@ -176,7 +202,11 @@ def nll_loss(input: Any, target: Any, weight: Any = None, size_average: Any = No
         # What the lines below come to for rows of classes.
         return record("NllLossBackward0", _losses_of_classes(reduction), input, Unseen(classes_asked))
     kept = chosen != ignore_index
-    scale = (np.ones(classes) if weight is None else np.array(weight.array()))[np.where(kept, chosen, 0)] * kept
+    shares = np.ones(classes) if weight is None else array_of(without_gradient("nll_loss_forward", "weight", weight))
+    if shares.shape != (classes,):
+        raise AutogradError(f"weight tensor should be defined either for all {classes} classes or no classes but got weight "
+                            f"tensor of shape: {list(shares.shape)}", location=caller())  # fmt: skip
+    scale = shares[np.where(kept, chosen, 0)] * kept
     one_hot = _one_hot(np.where(kept, chosen, 0), classes, input.dtype_.numpy) * _expanded(scale, rank)
     factors = known(np.ascontiguousarray(-one_hot.astype(input.dtype_.numpy)))
     name = "NllLossBackward0" if rank < 3 else "NllLoss2DBackward0"
@@ -282,7 +312,12 @@ def silu(input: Any, inplace: bool = False) -> Any:
 
 
 def gelu(input: Any, approximate: str = "none") -> Any:
-    """x times the normal distribution's share below x, exactly or by tanh."""
+    """x times the normal distribution's share below x, exactly ("none") or by "tanh".
+
+    Raises: AutogradError for another word.
+    """
+    if approximate not in ("none", "tanh"):
+        raise AutogradError("approximate argument must be either none or tanh.", location=caller())
 
     def exact(b: Builder, x: Value) -> Value:
         share = s.add(b, b.value(e.Erf(), s.mul(b, x, 0.7071067811865476)), 1.0)
@@ -366,31 +401,19 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
-    """A 1 at the place that each number names, in int64."""
-    chosen = np.array(tensor.array())
+    """A 1 at the place that each number names, in int64. Raises: AutogradError for a number without a place."""
+    chosen = tensor.array()
     classes = int(chosen.max()) + 1 if num_classes < 0 else num_classes
+    if (chosen < 0).any():
+        raise AutogradError("Class values must be non-negative.", location=caller())
+    if (chosen >= classes).any():
+        raise AutogradError("Class values must be smaller than num_classes.", location=caller())
     return tensor.of_array(np.eye(classes, dtype=np.int64)[chosen])
-
-
-def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    """Mean 0 and variance 1 over the last axes, then scaled and shifted."""
-    axes = tuple(range(len(input.sizes) - len(tuple(normalized_shape)), len(input.sizes)))
-
-    def rule(b: Builder, x: Value, *rest: Value) -> Value:
-        centre = s.sub(b, x, sr.mean(b, x, axes, True))
-        spread = sr.mean(b, s.mul(b, centre, centre), axes, True)
-        result = s.div(b, centre, b.value(e.Sqrt(), s.add(b, spread, eps)))
-        left = list(rest)
-        if weight is not None:
-            result = s.mul(b, result, left.pop(0))
-        return s.add(b, result, left.pop(0)) if bias is not None else result
-
-    return record("NativeLayerNormBackward0", rule, input, weight, bias)
 
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "dropout", "elu", "gelu", "hardtanh",
-    "huber_loss", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "logsumexp",
+    "huber_loss", "l1_loss", "leaky_relu", "linear", "log_softmax", "logsigmoid", "logsumexp",
     "mse_loss", "nll_loss", "normalize", "one_hot", "relu", "relu6", "selu", "sigmoid", "silu", "smooth_l1_loss", "softmax",
     "softplus", "tanh",
 ]  # fmt: skip

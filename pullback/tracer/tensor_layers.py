@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -17,9 +17,9 @@ from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing, products, shapes
 from pullback.tracer.semantics import reductions as sr
 from pullback.tracer.tensor_apply import DTYPE_WORDS
-from pullback.tracer.tensor_base import TensorBase, record
+from pullback.tracer.tensor_base import record
 from pullback.tracer.tensor_einsum import einsum
-from pullback.tracer.tensor_functional import dropout
+from pullback.tracer.tensor_functional import dropout, without_gradient
 from pullback.tracer.tensor_product import matmul
 from pullback.tracer.tensor_reduction import softmax
 from pullback.tracer.tensor_windows import each_axis, max_pool2d
@@ -47,23 +47,24 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
                momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
     """Mean 0 and variance 1 of each channel (second axis): in training of the batch, which moves the running ones.
 
-    Raises: ArgumentValueError in training with one value a channel.
+    Raises: ArgumentValueError in training with one value a channel, or with one of the running ones alone; AutogradError
+    where they are missing otherwise, or require grad.
     """
     axes = (0, *range(2, len(input.sizes)))
     count = prod(input.sizes[axis] for axis in axes)
-    shape = (1, input.sizes[1]) + (1,) * (len(input.sizes) - 2)
+    running = _running(running_mean, running_var)
     if training:
         if count == 1:
             raise ArgumentValueError(f"Expected more than 1 value per channel when training, got input size "
                                      f"torch.Size({list(input.sizes)})", location=caller())  # fmt: skip
-        if running_mean is not None:
-            with no_grad():
-                plain = input.detach()
-                running_mean.mul_(1 - momentum).add_(plain.mean(axes), alpha=momentum)
-                running_var.mul_(1 - momentum).add_(plain.var(axes), alpha=momentum)
+        plain = input.detach()
+        _moved(running, momentum, lambda: (plain.mean(axes), plain.var(axes)))
         return record("NativeBatchNormBackward0", lambda b, x, *rest: _affine(b, _normal(b, x, axes, eps), rest, weight, bias),
                       input, weight, bias)  # fmt: skip
-    mean, spread = np.array(running_mean.array()).reshape(shape), np.array(running_var.array()).reshape(shape)
+    if not running:
+        raise AutogradError("running_mean must be defined in evaluation mode", location=caller())
+    shape = (1, input.sizes[1]) + (1,) * (len(input.sizes) - 2)
+    mean, spread = (each.array().reshape(shape) for each in running)
 
     def rule(b: Any, x: Value, *rest: Value) -> Value:
         centre = s.sub(b, x, b.capture(mean.astype(x.type.dtype.numpy)))
@@ -71,6 +72,53 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
         return _affine(b, s.mul(b, centre, scale), rest, weight, bias)
 
     return record("NativeBatchNormBackward0", rule, input, weight, bias)
+
+
+def _running(mean: Any, variance: Any) -> tuple[Any, ...]:
+    """The running ones, or none. Raises: ArgumentValueError for one alone, AutogradError for one that requires grad."""
+    if mean is None and variance is None:
+        return ()
+    if mean is None or variance is None:
+        raise ArgumentValueError("running_mean and running_var must either both be None or neither be None", location=caller())
+    without_gradient("native_batch_norm", "running_mean", mean)
+    without_gradient("native_batch_norm", "running_var", variance)
+    return mean, variance
+
+
+def _moved(running: Sequence[Any], momentum: float, fresh: Callable[[], Sequence[Any]]) -> None:
+    """Move the running ones, if there are any, toward fresh ones."""
+    if running:
+        with no_grad():
+            for each, found in zip(running, fresh(), strict=True):
+                each.mul_(1 - momentum).add_(found, alpha=momentum)
+
+
+def _last_axes(input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None) -> tuple[int, ...]:
+    """The axes of the last sizes. Raises: AutogradError where input, weight or bias have others."""
+    wanted = tuple(normalized_shape)
+    if input.sizes[len(input.sizes) - len(wanted) :] != wanted:
+        raise AutogradError(f"Given normalized_shape={list(wanted)}, expected input with shape "
+                            f"[*{''.join(f', {size}' for size in wanted)}], but got input of size{list(input.sizes)}",
+                            location=caller())  # fmt: skip
+    for name, each in (("weight", weight), ("bias", bias)):
+        if each is not None and each.sizes != wanted:
+            raise AutogradError(f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
+                                f"{list(each.sizes)} and normalized_shape = {list(wanted)}", location=caller())  # fmt: skip
+    return tuple(range(len(input.sizes) - len(wanted), len(input.sizes)))
+
+
+def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Mean 0 and variance 1 over the last axes, then scaled and shifted. Raises: AutogradError for sizes that do not fit."""
+    axes = _last_axes(input, normalized_shape, weight, bias)
+
+    def rule(b: Builder, x: Value, *given: Value) -> Value:
+        left = list(given)
+        result = _normal(b, x, axes, eps)
+        if weight is not None:
+            result = s.mul(b, result, left.pop(0))
+        return s.add(b, result, left.pop(0)) if bias is not None else result
+
+    return record("NativeLayerNormBackward0", rule, input, weight, bias)
 
 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -89,15 +137,24 @@ def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None
 
 def instance_norm(input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
                   use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
-    """Mean 0 and variance 1 of each channel of each example."""
+    """Mean 0 and variance 1 of each channel of each example, which moves the running ones by their means.
+
+    Raises: ArgumentValueError where an example has one value a channel, or as batch_norm does.
+    """
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    axes = tuple(range(2, len(input.sizes)))
+    if prod(input.sizes[2:]) == 1:
+        raise ArgumentValueError("Expected more than 1 spatial element when training, got input size "
+                                 f"torch.Size({list(input.sizes)})", location=caller())  # fmt: skip
+    plain = input.detach()
+    _moved(_running(running_mean, running_var), momentum, lambda: (plain.mean(axes).mean(0), plain.var(axes).mean(0)))
     return group_norm(input, input.sizes[1], weight, bias, eps)
 
 
 def rms_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None) -> Any:
-    """Divided by the root of the mean square over the last axes."""
-    axes = tuple(range(len(input.sizes) - len(tuple(normalized_shape)), len(input.sizes)))
+    """Divided by the root of the mean square over the last axes. Raises: AutogradError for sizes that do not fit."""
+    axes = _last_axes(input, normalized_shape, weight)
     least = float(np.finfo(input.dtype_.numpy).eps) if eps is None else eps
 
     def rule(b: Builder, x: Value, *given: Value) -> Value:
@@ -123,6 +180,9 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None, max_norm:
     count = weight.sizes[0]
     if ((index < 0) | (index >= count)).any():
         raise OutOfBoundsError("index out of range in self", location=caller(), help=f"the table has {count} rows")
+    if padding_idx is not None and not -count <= padding_idx < count:
+        raise ArgumentValueError("Padding_idx must be within num_embeddings", location=caller(),
+                                 help=f"the table has {count} rows")  # fmt: skip
     silent = None if padding_idx is None else index == padding_idx % count
 
     def rule(b: Any, table: Value) -> Value:
@@ -141,7 +201,8 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None, max_norm:
 def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
     """Elements added at the ends of axes, from the last one on: a pair for each; negative counts cut off.
 
-    Raises: AutogradError where there are too many pairs, or too few elements to reflect; UnsupportedError for other modes.
+    Raises: AutogradError where there are too many pairs, too few elements to reflect or repeat, or a value for another mode
+    than "constant"; UnsupportedError for other modes.
     """
     rank = len(input.sizes)
     if len(pad) % 2 or len(pad) > 2 * rank:
@@ -155,7 +216,11 @@ def pad(input: Any, pad: Sequence[int], mode: str = "constant", value: float | N
     if mode not in names:
         raise UnsupportedError(f"Unrecognised padding mode {mode}", location=caller(),
                                help="modes are constant, reflect, replicate and circular")  # fmt: skip
+    if value is not None and value != 0:
+        raise AutogradError(f'Padding mode "{mode}" doesn\'t take in value argument', location=caller())
     for (before, after), size in zip(ends, input.sizes, strict=True):
+        if mode == "circular" and max(before, after) > size:
+            raise AutogradError("Padding value causes wrapping around more than once.", location=caller())
         if mode == "reflect" and max(before, after) >= size:
             raise AutogradError("Argument #4: Padding size should be less than the corresponding input dimension, but got: "
                                 f"padding ({before}, {after}) at dimension of size {size}", location=caller())  # fmt: skip
@@ -253,17 +318,28 @@ def interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: st
                 align_corners: bool | None = None) -> Any:  # fmt: skip
     """The last axes in other sizes, by the nearest element ("nearest") or between two ("linear", "bilinear").
 
-    Raises: UnsupportedError for other modes.
+    Raises: ArgumentValueError unless there is one of size and scale_factor, or for align_corners of "nearest";
+    UnsupportedError for other modes, or a mode that is another rank's.
     """
     rank = len(input.sizes) - 2
     have = input.sizes[2:]
+    if (size is None) == (scale_factor is None):
+        raise ArgumentValueError("either size or scale_factor should be defined" if size is None else
+                                 "only one of size or scale_factor should be defined", location=caller())  # fmt: skip
     if size is None:
         factors = scale_factor if isinstance(scale_factor, tuple | list) else (scale_factor,) * rank
         wanted = tuple(int(each * factor) for each, factor in zip(have, factors, strict=True))
+        steps = [1 / factor for factor in factors]
     else:
         wanted = each_axis(size, rank)
+        steps = [old / new for old, new in zip(have, wanted, strict=True)]
     if mode == "nearest":
-        index = [np.arange(new) * old // new for old, new in zip(have, wanted, strict=True)]
+        if align_corners is not None:
+            raise ArgumentValueError("align_corners option can only be set with the interpolating modes: linear | bilinear",
+                                     location=caller())  # fmt: skip
+        # In float32, as PyTorch: where a place falls on the border of two elements, rounding decides.
+        index = [np.minimum((np.arange(new, dtype=np.float32) * np.float32(step)).astype(int), old - 1)
+                 for old, new, step in zip(have, wanted, steps, strict=True)]  # fmt: skip
 
         def rule(b: Builder, x: Value) -> Value:
             for axis, places in enumerate(index, 2):
@@ -271,19 +347,20 @@ def interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: st
             return x
 
         return record(f"UpsampleNearest{rank}DBackward0", rule, input)
-    if mode not in ("linear", "bilinear"):
-        raise UnsupportedError(f"interpolate: mode {mode!r} is not supported", location=caller(),
-                               help="modes are nearest, linear and bilinear")  # fmt: skip
-    matrices = [_between(old, new, bool(align_corners)) for old, new in zip(have, wanted, strict=True)]
+    ranks = {"linear": 1, "bilinear": 2}
+    if ranks.get(mode) != rank:
+        raise UnsupportedError(f"interpolate: mode {mode!r} is not supported for {rank + 2} axes", location=caller(),
+                               help="modes are nearest, linear of 3 axes and bilinear of 4")  # fmt: skip
+    matrices = [_between(*each, bool(align_corners)) for each in zip(have, wanted, steps, strict=True)]
     return _along_axes(f"Upsample{mode.title()}{rank}DBackward0", input, matrices)
 
 
-def _between(old: int, new: int, corners: bool) -> Array:
+def _between(old: int, new: int, step: float, corners: bool) -> Array:
     """The matrix of weights of the two nearest elements."""
     count = np.arange(new)
-    places = count * ((old - 1) / max(new - 1, 1)) if corners else np.maximum((count + 0.5) * old / new - 0.5, 0)
+    places = count * ((old - 1) / max(new - 1, 1)) if corners else np.maximum((count + 0.5) * step - 0.5, 0)
     low = np.minimum(places.astype(int), old - 1)
-    high, share = np.minimum(low + 1, old - 1), places - low
+    high, share = np.minimum(low + 1, old - 1), np.minimum(places - low, 1)
     matrix = np.zeros((new, old))
     np.add.at(matrix, (count, low), 1 - share)
     np.add.at(matrix, (count, high), share)
@@ -306,16 +383,27 @@ def pixel_shuffle(input: Any, upscale_factor: int) -> Any:
 
 def scaled_dot_product_attention(query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
                                  is_causal: bool = False, scale: float | None = None) -> Any:  # fmt: skip
-    """softmax(query @ key.T * scale + mask) @ value; the scale is 1 / sqrt of the last size unless given."""
+    """softmax(query @ key.T * scale + mask) @ value; the scale is 1 / sqrt of the last size unless given.
+
+    A query for which `attn_mask` leaves nothing gives zeros. Raises: AutogradError for both kinds of mask.
+    """
     factor = query.sizes[-1] ** -0.5 if scale is None else scale
     scores = matmul(query, key.transpose(-2, -1)) * factor
+    if attn_mask is None:
+        if is_causal:
+            rows, columns = scores.sizes[-2:]
+            scores = scores.masked_fill(query.of_array(~np.tri(rows, columns, dtype=bool)), float("-inf"))
+        return matmul(dropout(softmax(scores, -1), dropout_p), value)
     if is_causal:
-        rows, columns = scores.sizes[-2:]
-        scores = scores.masked_fill(query.of_array(~np.tri(rows, columns, dtype=bool)), float("-inf"))
-    elif isinstance(attn_mask, TensorBase):
-        boolean = attn_mask.dtype_.is_bool
-        scores = scores.masked_fill(attn_mask.logical_not(), float("-inf")) if boolean else scores + attn_mask  # type: ignore[attr-defined]
-    return matmul(dropout(softmax(scores, -1), dropout_p), value)
+        raise AutogradError("_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True",
+                            location=caller())  # fmt: skip
+    if attn_mask.dtype_.is_bool:
+        scores = scores.masked_fill(attn_mask.logical_not(), float("-inf"))
+    else:
+        scores = scores + attn_mask
+    nothing = (scores == float("-inf")).all(-1, True)
+    shares = softmax(scores.masked_fill(nothing, 0.0), -1).masked_fill(nothing, 0.0)
+    return matmul(dropout(shares, dropout_p), value)
 
 
 def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
@@ -326,6 +414,6 @@ def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Any:
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool2d", "batch_norm", "bilinear",
-    "embedding", "group_norm", "instance_norm", "interpolate", "pad", "pixel_shuffle", "rms_norm",
+    "embedding", "group_norm", "instance_norm", "interpolate", "layer_norm", "pad", "pixel_shuffle", "rms_norm",
     "scaled_dot_product_attention",
 ]  # fmt: skip

@@ -51,6 +51,13 @@ class Generator:
         self._seed, self._kept, self._twister.state = state
         return self
 
+    def is_at(self, state: Any) -> bool:
+        """Whether nothing was drawn since the stream was there."""
+        seed, kept, twister = self.get_state()
+        place, other = twister["state"], state[2]["state"]
+        same_numbers = place["pos"] == other["pos"] and np.array_equal(place["key"], other["key"])
+        return (seed, kept) == state[:2] and same_numbers
+
     def bits(self, count: int) -> Array:
         """So many 32-bit numbers, as uint64."""
         return np.asarray(self._twister.random_raw(count), np.uint64).reshape(count)

@@ -82,16 +82,29 @@ def _with_bias(b: Builder, value: Value, bias: Sequence[Value]) -> Value:
     return s.add(b, value, shapes.reshape(b, bias[0], shape))
 
 
-def _check(name: str, input: Any, weight: Any, channels: int, rank: int) -> None:
+def _check(name: str, said: str, input: Any, weight: Any, bias: Any, channels: int, filters: int, rank: int) -> None:
+    """Raises: AutogradError for sizes of input or bias that do not fit; `said` begins the message."""
     if len(input.sizes) not in (rank + 1, rank + 2):
         raise AutogradError(f"Expected {rank + 1}D (unbatched) or {rank + 2}D (batched) input to {name}, but got input of "
                             f"size: {list(input.sizes)}", location=caller())  # fmt: skip
     found = input.sizes[-rank - 1]
     if found != channels:
         raise AutogradError(
-            f"Given groups={channels // weight.sizes[1]}, weight of size {list(weight.sizes)}, expected "
-            f"input{list(input.sizes)} to have {channels} channels, but got {found} channels instead", location=caller(),
+            f"Given {said}, weight of size {list(weight.sizes)}, expected input{list(input.sizes)} to have {channels} "
+            f"channels, but got {found} channels instead", location=caller(),
         )  # fmt: skip
+    if bias is not None and bias.sizes != (filters,):
+        raise AutogradError(
+            f"Given {said}, weight of size {list(weight.sizes)}, expected bias to be 1-dimensional with {filters} elements, "
+            f"but got bias of size {list(bias.sizes)} instead", location=caller(),
+        )  # fmt: skip
+
+
+def _of_batch(name: str, rule: Any, rank: int, input: Any, *operands: Any) -> Any:
+    """A rule of a batch of examples, applied to one, or to a single example without the first axis."""
+    if len(input.sizes) == rank + 2:
+        return record(name, rule, input, *operands)
+    return record(name, rule, input.unsqueeze(0), *operands).squeeze(0)
 
 
 def _convolution(rank: int) -> Any:
@@ -99,9 +112,13 @@ def _convolution(rank: int) -> Any:
 
     def convolve(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
                  groups: int = 1) -> Any:  # fmt: skip
-        _check(name, input, weight, weight.sizes[1] * groups, rank)
+        _check(name, f"groups={groups}", input, weight, bias, weight.sizes[1] * groups, weight.sizes[0], rank)
         steps, wide = each_axis(stride, rank), each_axis(dilation, rank)
+        if isinstance(padding, str) and padding not in ("same", "valid"):
+            raise AutogradError(f"Invalid padding string: '{padding}'", location=caller(), help="say same, valid or numbers")
         if padding == "same":
+            if any(step != 1 for step in steps):
+                raise AutogradError("padding='same' is not supported for strided convolutions", location=caller())
             spans = [width * (k - 1) for width, k in zip(wide, weight.sizes[2:], strict=True)]
             ends = [(span // 2, span - span // 2) for span in spans]
         else:
@@ -116,9 +133,7 @@ def _convolution(rank: int) -> Any:
         def rule(b: Builder, x: Value, w: Value, *biases: Value) -> Value:
             return _with_bias(b, _convolved(b, x, w, steps, ends, wide, groups), biases)
 
-        batched = input if len(input.sizes) == rank + 2 else input.unsqueeze(0)
-        found = record("ConvolutionBackward0", rule, batched, weight, bias)
-        return found if batched is input else found.squeeze(0)
+        return _of_batch("ConvolutionBackward0", rule, rank, input, weight, bias)
 
     convolve.__name__ = name
     convolve.__doc__ = "Each filter at every place: ``(f[n, c, ...], f[o, c / groups, ...]) -> f[n, o, ...]``."
@@ -133,9 +148,18 @@ def _transposed(rank: int) -> Any:
 
     def convolve(input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
                  groups: int = 1, dilation: Any = 1) -> Any:  # fmt: skip
-        _check(name, input, weight, weight.sizes[0], rank)
+        _check(name, "transposed=1", input, weight, bias, weight.sizes[0], weight.sizes[1] * groups, rank)
         steps, wide, more = each_axis(stride, rank), each_axis(dilation, rank), each_axis(output_padding, rank)
         pads, kernel = each_axis(padding, rank), weight.sizes[2:]
+        if any(extra >= max(step, width) for extra, step, width in zip(more, steps, wide, strict=True)):
+            raise AutogradError("output padding must be smaller than either stride or dilation, but got output_padding "
+                                f"{more}, stride {steps}, dilation {wide}", location=caller())  # fmt: skip
+        sizes = [(size - 1) * step + width * (k - 1) + 1 + extra - 2 * pad for size, step, width, k, extra, pad in
+                 zip(input.sizes[-rank:], steps, wide, kernel, more, pads, strict=True)]  # fmt: skip
+        if any(size < 1 for size in sizes):
+            shown = [" x ".join(map(str, each)) for each in (input.sizes[-rank:], sizes)]
+            raise AutogradError(f"Given input size per channel: ({shown[0]}). Calculated output size per channel: "
+                                f"({shown[1]}). Output size is too small", location=caller())  # fmt: skip
 
         def rule(b: Builder, x: Value, w: Value, *biases: Value) -> Value:
             n, c, *sizes = x.type.shape
@@ -155,7 +179,7 @@ def _transposed(rank: int) -> Any:
             flipped = shapes.flip(b, turned, tuple(range(2, rank + 2)))
             return _with_bias(b, _convolved(b, inside, flipped, (1,) * rank, [(0, 0)] * rank, wide, groups), biases)
 
-        return record("ConvolutionBackward0", rule, input, weight, bias)
+        return _of_batch("ConvolutionBackward0", rule, rank, input, weight, bias)
 
     convolve.__name__ = name
     convolve.__doc__ = f"The adjoint of conv{rank}d: ``(f[n, c, ...], f[c, o / groups, ...]) -> f[n, o, ...]``."
@@ -225,7 +249,12 @@ def max_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 def _mean(rank: int) -> Any:
     def pool(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
              count_include_pad: bool = True, divisor_override: int | None = None) -> Any:  # fmt: skip
-        """The mean of each window; elements of the padding count unless `count_include_pad` says otherwise."""
+        """The mean of each window; elements of the padding count unless `count_include_pad` says otherwise.
+
+        Raises: AutogradError for a divisor of 0.
+        """
+        if divisor_override == 0:
+            raise AutogradError("divisor must be not zero", location=caller())
         kernel, steps, pads = _pool_sizes(f"avg_pool{rank}d", kernel_size, stride, padding, rank, ceil_mode)
         lead = len(input.sizes) - rank
         ends = [(pad, pad) for pad in pads]
@@ -259,7 +288,7 @@ def avg_pool1d(input: Any, kernel_size: Any, stride: Any = None, padding: Any = 
 
 
 def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
-    """The windows of images as columns: ``f[n, c, h, w] -> f[n, c * places, windows]``."""
+    """The windows of images as columns: ``f[n, c, h, w] -> f[n, c * places, windows]``; of one image without n."""
     kernel, wide, pads, steps = (each_axis(each, 2) for each in (kernel_size, dilation, padding, stride))
 
     def rule(b: Builder, x: Value) -> Value:
@@ -267,7 +296,7 @@ def unfold(input: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, st
         n, c, places, *counts = every.type.shape
         return shapes.reshape(b, every, (n, c * places, prod(counts)))
 
-    return record("Im2ColBackward0", rule, input)
+    return _of_batch("Im2ColBackward0", rule, 2, input)
 
 
 __all__ = [

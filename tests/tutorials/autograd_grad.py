@@ -4,14 +4,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-def chain(tensor, depth=6):
-    def walk(node, depth):
-        if node is None:
-            return "-"
-        behind = [walk(each, depth - 1) for each, _ in node.next_functions] if depth else []
-        return type(node).__name__ + ("(" + ",".join(behind) + ")" if behind else "")
-    return walk(tensor.grad_fn, depth)
-
 x = torch.tensor([1.,2.], requires_grad=True)
 y = torch.tensor([3.,4.], requires_grad=True)
 z = (x*x).sum()
