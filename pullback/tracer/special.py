@@ -57,11 +57,12 @@ def _divergence(x: Term, y: Term) -> Term:
     return _relative_entropy(x, y) - x + y
 
 
-def _logit(x: Term) -> Term:
-    """By log1p around 1/2, where x / (1 - x) has lost what it differs from 1 by."""
+def logit(x: Term) -> Term:
+    """By log1p around 1/2, where both logarithms are about log 1/2."""
     middle = (x > 0.25).apply("logical_and", x < 0.75)
     part = middle.select(x, 0.5) * 2.0 - 1.0
-    return middle.select(part.apply("log1p") - (-part).apply("log1p"), (x / (1.0 - x)).apply("log"))
+    rest = middle.select(0.5, x)
+    return middle.select(part.apply("log1p") - (-part).apply("log1p"), rest.apply("log") - (-rest).apply("log1p"))
 
 
 def _log_expit(x: Term) -> Term:
@@ -72,7 +73,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType({
     "erf": _op(Erf()), "erfc": _op(Erfc()), "expit": _op(Sigmoid()), "ndtr": _op(Ndtr()), "log_ndtr": _op(LogNdtr()),
     "gammaln": _op(Gammaln()), "psi": _op(Polygamma(0)), "log1p": _op(Log1p()), "expm1": _op(Expm1()),
     "xlogy": _terms(_xlogy), "xlog1py": _terms(_xlog1py), "entr": _terms(_entropy), "rel_entr": _terms(_relative_entropy),
-    "kl_div": _terms(_divergence), "logit": _terms(_logit), "log_expit": _terms(_log_expit),
+    "kl_div": _terms(_divergence), "logit": _terms(logit), "log_expit": _terms(_log_expit),
 })  # fmt: skip
 
 

@@ -15,7 +15,9 @@ from pullback.ir.ops import arithmetic as a
 from pullback.ir.ops import composed as c
 from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
+from pullback.ir.ops.base import Term
 from pullback.location import caller
+from pullback.tracer import special
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.tensor_apply import apply, checked, emit, float_dtype, own_float_dtype, result_dtype
 from pullback.tracer.tensor_arithmetic import clamp, div, mul, pow, sub, unary
@@ -71,7 +73,7 @@ def logit(input: Any, eps: float | None = None) -> Any:
     def rule(b: Builder, x: Value) -> Value:
         if eps is not None:
             x = s.where(b, s.apply(b, l.Less(), x, eps), eps, s.where(b, s.apply(b, l.Greater(), x, 1 - eps), 1 - eps, x))
-        return b.value(e.Log(), s.div(b, x, s.sub(b, 1.0, x)))
+        return special.logit(Term(b, x)).value
 
     return apply("LogitBackward0", rule, (input,), own_float_dtype)
 
