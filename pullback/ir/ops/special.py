@@ -364,8 +364,8 @@ class Polygamma(_Special):
                 rest = np.where((wide < 0) & (rest == 0), np.nan, rest)
             cotangent = 1 / np.tan(np.pi * rest)
             slope = np.zeros_like(wide)
-            for power, coefficient in enumerate(_cotangents(n)):
-                slope += coefficient * cotangent**power if coefficient else 0.0
+            for power, factor in enumerate(_cotangents(n)):
+                slope += factor * cotangent**power if factor else 0.0
             reflected = (-1) ** n * value - slope
         return (np.where(wide <= 0, reflected, value).astype(x.dtype),)
 
