@@ -72,7 +72,7 @@ class OutOfBoundsError(PullbackError, IndexError):
 
 
 class SingularError(PullbackError, np.linalg.LinAlgError):
-    """A linear system whose matrix has no inverse."""
+    """A matrix without an inverse in a linear system, or one for `cholesky` that is not positive definite."""
 
 
 class DecompositionError(PullbackError, np.linalg.LinAlgError):

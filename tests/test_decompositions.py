@@ -35,14 +35,19 @@ FUNCTIONS: dict[str, tuple[Any, Any]] = {
     "lstsq of columns": (lambda a: np.linalg.lstsq(a, np.stack([B, B**2], 1), rcond=None), TALL),
     "lstsq of broad": (lambda a: np.linalg.lstsq(a, B[:3], rcond=None)[0], BROAD),
     "lstsq by the right side": (lambda b: np.linalg.lstsq(TALL, b, rcond=None)[0], B),
+    "lstsq of two dtypes": (lambda a: np.linalg.lstsq(a.astype("f4"), B, rcond=None)[3], TALL),
     "ranks": (lambda a: (np.linalg.matrix_rank(a), np.linalg.matrix_rank(a[0]), a[0, 0]), np.outer(B, B)),
+    "ranks of a stack": (lambda a: (np.linalg.matrix_rank(a, np.array([2.0, 1.0])),
+                                    np.linalg.matrix_rank(a, rtol=np.array([0.5, 0.01]))), STACK),
+    "condition of zeros": (lambda a: (np.linalg.cond(0 * a), np.linalg.cond(0 * a, -2)), SQUARE),
     "condition": (lambda a: (np.linalg.cond(a), np.linalg.cond(a, 1), np.linalg.cond(a, -2)), SQUARE),
     "norms": (lambda a: (np.linalg.norm(a, 2), np.linalg.norm(a, -2), np.linalg.norm(a, "nuc", keepdims=True)), TALL),
     "norms of a stack": (lambda a: np.linalg.norm(a, 2, axis=(1, 0)), STACK),
     "polyfit": (lambda y: np.polyfit(TALL[:, 0], y, 2), B), "polyfit by x": (lambda x: np.polyfit(x, B, 1), TALL[:, 1]),
     "weighted polyfit": (lambda a: np.polyfit(B, a, 1, w=np.array([1.0, 2.0, 1.0, 0.5, 1.0])), TALL),
 }  # fmt: skip
-ANY_DERIVATIVE = {name: each for name, each in FUNCTIONS.items() if name not in ("ranks", "det of 0", "pinv of low rank")}
+NO_DERIVATIVE = ("ranks", "ranks of a stack", "condition of zeros", "det of 0", "pinv of low rank", "lstsq of two dtypes")
+ANY_DERIVATIVE = {name: each for name, each in FUNCTIONS.items() if name not in NO_DERIVATIVE}
 
 
 def leaves(result: Any) -> list[Any]:
@@ -62,6 +67,11 @@ def test_values_are_numpys(name: str, dtype: str) -> None:
             assert np.asarray(left).dtype == np.asarray(right).dtype
         tolerance = 1e-10 if dtype == "f8" else 1e-2
         np.testing.assert_allclose(right, left, rtol=tolerance, atol=tolerance)
+
+
+def test_the_rank_of_no_elements_is_zero() -> None:
+    """In NumPy too, from version 2.4 at the latest."""
+    assert pb.compile_grad(lambda a: np.linalg.matrix_rank(a[:, :0]))(TALL) == 0
 
 
 def test_integers_are_taken_as_floats() -> None:
@@ -173,6 +183,8 @@ def test_in_a_loop() -> None:
     (lambda a: np.linalg.pinv(a[:, :3], hermitian=True), "hermitian"), (lambda a: np.linalg.qr(a.T, "raw"), "mode 'raw'"),
     (lambda a: np.linalg.lstsq(a, a[0], rcond=None), "no right side"), (lambda a: np.linalg.pinv(a, a[0, 0]), "rcond"),
     (lambda a: np.polyfit(a[0], a[1], 2, full=True), "full="),
+    (lambda a: np.polyfit(a[0], a[1], -1), "must not be negative: -1"),
+    (lambda a: np.linalg.pinv(a, 0.1, rtol=0.2), "cannot both be given"),
 ])  # fmt: skip
 def test_refused(call: Any, message: str) -> None:
     with pytest.raises(pb.PullbackError, match=message) as raised:

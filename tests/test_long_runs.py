@@ -98,16 +98,22 @@ def plain(x: Any, count: int = 1300) -> Any:
     return values[-1] + values[-2] * values[-3]
 
 
-def test_plain_arithmetic_is_compiled_without_optimizations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of a program that is one block goes into one object; what comes out has the same bits."""
-    levels = []
+@pytest.fixture
+def levels(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each object was compiled without optimizations."""
+    found: list[bool] = []
     compiled = jit.compile_object
 
     def noted(text: str, **options: Any) -> bytes:
-        levels.append(options.get("plain", False))
+        found.append(options.get("plain", False))
         return compiled(text, **options)
 
     monkeypatch.setattr(jit, "compile_object", noted)
+    return found
+
+
+def test_plain_arithmetic_is_compiled_without_optimizations(levels: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a program that is one block goes into one object; what comes out has the same bits."""
     made = pb.compile_grad(plain)
     value, gradient = made.value_and_grad(X)
     assert levels == [True]
@@ -119,16 +125,8 @@ def test_plain_arithmetic_is_compiled_without_optimizations(monkeypatch: pytest.
     np.testing.assert_array_equal(gradient, whole_gradient)
 
 
-def test_what_runs_more_than_once_is_optimized(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_runs_more_than_once_is_optimized(levels: list[bool]) -> None:
     """A long run beside a loop or a way out: only its parts are compiled without optimizations."""
-    levels = []
-    compiled = jit.compile_object
-
-    def noted(text: str, **options: Any) -> bytes:
-        levels.append(options.get("plain", False))
-        return compiled(text, **options)
-
-    monkeypatch.setattr(jit, "compile_object", noted)
     rows = np.linspace(0.0, 1.0, 300).reshape(100, 3)
 
     def beside(x: Any) -> Any:

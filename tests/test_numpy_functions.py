@@ -170,7 +170,7 @@ CASES: dict[str, list[Case]] = {
         lambda x, y, *_: (np.pad(x, 1), np.pad(x, ((1, 0), (0, 2))), np.pad(y, (2, 1), constant_values=(5, -1)),
                           np.pad(x, (1, 2))),
         lambda x, y, t, n, *_: (np.pad(n, 1, constant_values=7), np.pad(x, ((1, 2),), mode="edge"), np.pad(y, 2, "reflect")),
-        lambda x, y, *_: (np.pad(y, (3, 2), mode="wrap"), np.pad(x, ((2, 0), (1, 3)), "symmetric"), np.pad(x, {0: (1, 2)})),
+        lambda x, y, *_: (np.pad(y, (3, 2), mode="wrap"), np.pad(x, ((2, 0), (1, 3)), "symmetric")),
         lambda x, y, t, n, u, b, *_: (np.pad(b, 1), np.pad(u, 1, "constant", constant_values=((1, 2), (3, 4)))),
     ],
     "diagonals": [
@@ -342,9 +342,22 @@ def test_is_numpy(name: str) -> None:
     agree(CASES[name], ARGUMENTS)
 
 
+def test_pad_by_axis() -> None:
+    """NumPy 2.2 does not take this yet; the compiled function does whatever the version."""
+    np.testing.assert_array_equal(pb.compile_grad(lambda x: np.pad(x, {0: (1, 2)}))(X), np.pad(X, ((1, 2), (0, 0))))
+
+
+# Deprecated long ago, and no longer there in NumPy 2.4.
+GONE = {
+    **dict.fromkeys((np.quantile, np.percentile, np.nanquantile, np.nanpercentile), ("interpolation",)),
+    np.corrcoef: ("bias", "ddof"),
+}
+
+
 def parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
     try:
-        return list(inspect.signature(function).parameters.values())
+        found = inspect.signature(function).parameters.values()
+        return [each for each in found if each.name not in GONE.get(function, ())]
     except ValueError:
         return None
 

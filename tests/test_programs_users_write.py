@@ -258,6 +258,9 @@ def test_brackets_that_join() -> None:
     shift = 1e-6 * np.array([1.0, 0.5, -0.3])
     slope = (f(x + shift) - f(x - shift)) / 2e-6
     np.testing.assert_allclose(pb.grad(f)(x) @ shift / 1e-6, slope, rtol=1e-7)
+    narrow = x.astype(np.float32)
+    for joined in (lambda x: np.r_[x, 1.5], lambda x: np.c_[x, 2 * x], lambda x: np.r_[x, np.float64(1.5)]):
+        assert pb.compile_grad(joined)(narrow).dtype == joined(narrow).dtype
 
 
 def test_lists_of_computed_numbers_are_arrays_to_numpy() -> None:

@@ -20,6 +20,7 @@ B = RANDOM.normal(size=4)
 FUNCTIONS: dict[str, tuple[Any, Any]] = {
     "logsumexp": (lambda x: special.logsumexp(x), X), "of rows": (lambda x: special.logsumexp(x, axis=1, keepdims=True), X),
     "weighted": (lambda x: special.logsumexp(x, axis=0, b=np.array([[1.0], [2.0], [0.0], [0.5]])), X),
+    "a large term of weight zero": (lambda x: special.logsumexp(x + np.array([900.0, 0, 0, 0]), axis=1, b=[0, 2, 1, -0.1]), X),
     "softmax": (lambda x: special.softmax(x, axis=1), X), "softmax of all": (lambda x: special.softmax(x), X),
     "log_softmax": (lambda x: special.log_softmax(x, axis=0), X),
     "polygamma": (lambda x: special.polygamma(2, x), SPD[0] ** 2 + 1),
@@ -36,6 +37,7 @@ FUNCTIONS: dict[str, tuple[Any, Any]] = {
     "transposed": (lambda x: linalg.solve_triangular(x + 2 * np.eye(4), B, trans="T"), X),
     "unit diagonal": (lambda x: linalg.solve_triangular(x, B, lower=True, unit_diagonal=True), X),
     "inv": (lambda x: linalg.inv(x, check_finite=False), X), "det": (lambda x: linalg.det(x), X),
+    "det of a list": (lambda x: linalg.det([[x[0], 1.0], [2.0, x[1]]]), B), "inv by place": (lambda x: linalg.inv(x, False), X),
     "trapezoid": (lambda x: integrate.trapezoid(x[0], x=np.array([0.0, 0.3, 1.0, 2.0])), X),
     "erf": (lambda x: math.erf(x[0]) + math.erfc(x[1]) + math.lgamma(x[2]), np.array([0.3, 1.2, 2.4])),
     "hypot": (lambda x: math.hypot(x[0], x[1], x[2]) + math.hypot(x[2]) + math.dist(x, [1.0, 2.0, 3.0]), B[:3]),
@@ -62,6 +64,25 @@ def test_values_and_slopes(name: str) -> None:
     np.testing.assert_allclose(np.sum(total.grad(x) * way), slope, rtol=1e-6, atol=1e-8)
 
 
+def test_infinities_in_a_weighted_sum() -> None:
+    f = pb.compile_grad(lambda x, b: special.logsumexp(x, b=b))
+    for x, b in (([-np.inf, -np.inf], [1.0, 2.0]), ([np.inf, 1.0], [1.0, 2.0]), ([np.inf, 1.0], [0.0, 2.0])):
+        assert f(np.array(x), np.array(b)) == special.logsumexp(x, b=b)
+    weights = pb.grad(lambda b: special.logsumexp(np.array([1.0, 0.3]), b=b))(np.array([0.0, 2.0]))
+    np.testing.assert_allclose(weights, [np.exp(0.7) / 2, 0.5])
+
+
+def test_the_normal_distribution_is_float64_and_has_a_positive_scale() -> None:
+    for name in ("pdf", "logpdf", "cdf", "sf", "logcdf", "logsf"):
+        function = getattr(stats.norm, name)
+        f = pb.compile_grad(lambda x, scale, function=function: function(x, 0.5, scale))
+        narrow = X.astype(np.float32)
+        assert f(narrow, 2.0).dtype == function(narrow, 0.5, 2.0).dtype == np.float64
+        np.testing.assert_allclose(f(narrow, 2.0), function(narrow, 0.5, 2.0), rtol=1e-12)
+        for scale in (0.0, -2.0):
+            assert np.isnan(f(X, scale)).all()
+
+
 def test_halves_are_rounded_to_even_in_a_remainder() -> None:
     x, y = np.array([0.5, 1.5, 2.5, -0.5, -1.5, 3.0, 1e9]), np.array([1.0, 1.0, 1.0, 1.0, 1.0, -2.0, 0.7])
     for left, right in zip(x, y, strict=True):
@@ -85,6 +106,12 @@ def test_others_are_named_at_the_users_line(name: str, call: Any) -> None:
     with pytest.raises(TraceError, match=name) as raised:
         pb.compile_grad(call)(INSIDE)
     assert "test_scipy_functions.py" in str(raised.value)
+
+
+@pytest.mark.parametrize("order", [-1, 1.5])
+def test_orders_of_polygamma_that_are_none(order: float) -> None:
+    with pytest.raises(ValueError, match=f"must be an integer from 0 on, not {order}"):
+        pb.compile_grad(lambda x: special.polygamma(order, x))(INSIDE)
 
 
 def test_ways_out_of_solvers_and_quadrature() -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial, reduce
@@ -243,4 +244,5 @@ def test_each_call_has_its_own_line() -> None:
     lines = [each.location for each in traced(fun, 0.5).function.body.operations]
     with slowly():
         assert lines == [each.location for each in traced(fun, 0.5).function.body.operations]
-    assert len(set(lines)) == len(lines) == 5
+    assert len(lines) == 5
+    assert len(set(lines)) == (5 if sys.version_info >= (3, 11) else 4)  # before, no columns

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
-from pullback.errors import ConcreteError, ShapeError, TraceError
+from pullback.errors import ArgumentValueError, ConcreteError, ShapeError, TraceError
 from pullback.ir.core import Op
 from pullback.ir.ops.special import LogNdtr, Ndtr, Polygamma
 from pullback.location import caller
@@ -40,8 +40,13 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, r
     a, recorder = as_array(a), active()
     if b is None:
         return recorder.wrap(r.logsumexp(recorder, array_of(recorder, a), axis, keepdims))
-    top = recorder.wrap(r.logsumexp(recorder, array_of(recorder, a), axis, True))
-    total = np.log(np.sum(b * np.exp(a - top), axis=axis, keepdims=True)) + top
+    b = as_array(b)
+    a = np.broadcast_to(a, np.broadcast_shapes(a.shape, b.shape))
+    top = recorder.wrap(r.logsumexp(recorder, array_of(recorder, np.where(b == 0, -np.inf, a)), axis, True))
+    top = np.where(np.isfinite(top), top, 0.0)
+    powers = np.exp(a - top)
+    powers = np.where((b == 0) & np.isinf(powers), 0.0, powers)
+    total = np.log(np.sum(b * powers, axis=axis, keepdims=True)) + top
     return total if keepdims else np.squeeze(total, axis=tuple(range(total.ndim)) if axis is None else axis)
 
 
@@ -57,6 +62,8 @@ def polygamma(n: Any, x: Any) -> Any:
     if is_traced(n) or np.ndim(n):
         raise TraceError("scipy.special.polygamma of an order that is computed is not traced", location=caller(),
                          help="give one integer")  # fmt: skip
+    if n < 0 or n != int(n):
+        raise ArgumentValueError(f"scipy.special.polygamma: the order must be an integer from 0 on, not {n}", location=caller())
     return _elementwise(Polygamma(int(n)), x)
 
 
@@ -64,17 +71,18 @@ def polygamma(n: Any, x: Any) -> Any:
 
 
 def _standard(x: Any, loc: Any, scale: Any) -> Any:
-    return (as_array(x) - loc) / scale
+    """In float64, as SciPy computes it; NaN where there is no such distribution."""
+    return np.where(as_array(scale) > 0, (as_array(x).astype(np.float64) - as_array(loc)) / as_array(scale), np.nan)
 
 
 def _pdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     z = _standard(x, loc, scale)
-    return np.exp(-z * z / 2) / (sqrt(2 * pi) * scale)
+    return np.exp(-z * z / 2) / (sqrt(2 * pi) * as_array(scale))
 
 
 def _logpdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
     z = _standard(x, loc, scale)
-    return -z * z / 2 - 0.5 * log(2 * pi) - np.log(scale)
+    return -z * z / 2 - 0.5 * log(2 * pi) - np.log(as_array(scale))
 
 
 def _cdf(x: Any, loc: Any = 0, scale: Any = 1) -> Any:
@@ -123,13 +131,15 @@ def solve_triangular(
     return np.linalg.solve(half if trans in (0, "N") else half.T, as_array(b))
 
 
-def _same(name: str) -> Callable[..., Any]:
-    """NumPy's function of the same name; only its own arguments."""
-    return lambda *args, **named: getattr(np.linalg, name)(*args, **{key: value for key, value in named.items()
-                                                                   if key not in ("check_finite", "overwrite_a")})  # fmt: skip
+def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    return np.linalg.inv(as_array(a))
 
 
-# What NumPy has under the same name: scipy.integrate
+def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    return np.linalg.det(as_array(a))
+
+
+# scipy.integrate
 
 
 def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
@@ -138,8 +148,7 @@ def trapezoid(y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
 
 _FUNCTIONS: Mapping[tuple[str, str], Callable[..., Any]] = MappingProxyType({
     **{("special", each.__name__): each for each in (logsumexp, softmax, log_softmax, polygamma)},
-    **{("linalg", each.__name__): each for each in (cholesky, cho_factor, cho_solve, solve_triangular)},
-    **{("linalg", name): _same(name) for name in ("inv", "det")},
+    **{("linalg", each.__name__): each for each in (cholesky, cho_factor, cho_solve, solve_triangular, inv, det)},
     ("integrate", "trapezoid"): trapezoid,
 })  # fmt: skip
 _NORMAL: Mapping[str, Callable[..., Any]] = MappingProxyType({

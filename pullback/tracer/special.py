@@ -58,10 +58,11 @@ def _divergence(x: Term, y: Term) -> Term:
 
 
 def _logit(x: Term) -> Term:
-    """By log1p around 1/2, where x / (1 - x) has lost what it differs from 1 by."""
+    """By log1p around 1/2, where both logarithms are about log 1/2."""
     middle = (x > 0.25).apply("logical_and", x < 0.75)
     part = middle.select(x, 0.5) * 2.0 - 1.0
-    return middle.select(part.apply("log1p") - (-part).apply("log1p"), (x / (1.0 - x)).apply("log"))
+    rest = middle.select(0.5, x)
+    return middle.select(part.apply("log1p") - (-part).apply("log1p"), rest.apply("log") - (-rest).apply("log1p"))
 
 
 def _log_expit(x: Term) -> Term:

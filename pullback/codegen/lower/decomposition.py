@@ -157,10 +157,10 @@ def _library(operation: Operation) -> BlasLibrary | None:
 def _way(operation: Operation, values_only: bool = False) -> _Way:
     m, n = operation.operands[0].type.shape[-2:]
     match operation.op:
-        case Eigh() as op if values_only:
-            return _eigenvalues(op, n)
-        case Svd() if values_only:
-            return _singular_values(m, n)
+        case Eigh() as op:
+            return _eigh(op, n, values_only)
+        case Svd():
+            return _svd(m, n, values_only)
     return _WAYS[type(operation.op)](operation.op, m, n)
 
 
@@ -246,65 +246,41 @@ def _slogdet(op: Op, m: int, n: int) -> _Way:
     return _Way((factors,), emit, 1 / 3, {"a": n * n, "pivots": n, "found": 2})
 
 
-def _eigh(op: Op, m: int, n: int) -> _Way:
+def _eigh(op: Eigh, n: int, values_only: bool) -> _Way:
     """Vectors are made in the place of the matrix."""
-    triangle = "U" if cast(Eigh, op).upper else "L"
-    reduced = Routine("syevd", "V" + triangle, (n, "a", n, "values", WORK, WORK_SIZE, INTEGERS, INTEGERS_SIZE))
+    letters = ("N" if values_only else "V") + ("U" if op.upper else "L")
+    reduced = Routine("syevd", letters, (n, "a", n, "values", WORK, WORK_SIZE, INTEGERS, INTEGERS_SIZE))
 
     def emit(matrix: _Matrix) -> None:
         matrix.take()
         matrix.check(matrix.call(reduced))
         copy(matrix.f, f64, matrix.scratch["values"], matrix.dtype, matrix.targets[0], n)
-        matrix.give("a", 1, n, n)
+        if not values_only:
+            matrix.give("a", 1, n, n)
 
-    return _Way((reduced,), emit, 9, {"a": n * n, "values": n})
-
-
-def _eigenvalues(op: Eigh, n: int) -> _Way:
-    reduced = Routine(
-        "syevd", "NU" if op.upper else "NL", (n, "a", n, "values", WORK, WORK_SIZE, INTEGERS, INTEGERS_SIZE)
-    )
-
-    def emit(matrix: _Matrix) -> None:
-        matrix.take()
-        matrix.check(matrix.call(reduced))
-        copy(matrix.f, f64, matrix.scratch["values"], matrix.dtype, matrix.targets[0], n)
-
-    return _Way((reduced,), emit, 4 / 3, {"a": n * n, "values": n})
+    return _Way((reduced,), emit, 4 / 3 if values_only else 9, {"a": n * n, "values": n})
 
 
-def _singular_values(m: int, n: int) -> _Way:
-    routine, k = _svd_routine(m, n, "N"), min(m, n)
+def _svd_routine(m: int, n: int, values_only: bool = False) -> tuple[Routine, dict[str, int]]:
+    """The routine and the scratch memory for its operands."""
+    k = min(m, n)
+    routine = Routine("gesdd", "N" if values_only else "S", (m, n, "a", m, "s", "u", m, "v", k, WORK, WORK_SIZE, INTEGERS))
+    u, v = (1, 1) if values_only else (m * k, k * n)
+    return routine, {"a": m * n, "s": k, "u": u, "v": v, INTEGERS: 8 * k}
+
+
+def _svd(m: int, n: int, values_only: bool) -> _Way:
+    (routine, scratch), k = _svd_routine(m, n, values_only), min(m, n)
 
     def emit(matrix: _Matrix) -> None:
         matrix.take()
         matrix.check(matrix.call(routine))
         copy(matrix.f, f64, matrix.scratch["s"], matrix.dtype, matrix.targets[1], k)
+        if not values_only:
+            matrix.give("u", 0, m, k)
+            matrix.give("v", 2, k, n)
 
-    return _Way((routine,), emit, 8 / 3, {"a": m * n, "s": k, "u": 1, "v": 1, INTEGERS: 8 * k})
-
-
-def _svd_routine(m: int, n: int, letter: str = "S") -> Routine:
-    k = min(m, n)
-    return Routine("gesdd", letter, (m, n, "a", m, "s", "u", m, "v", k, WORK, WORK_SIZE, INTEGERS))
-
-
-def _svd_scratch(m: int, n: int) -> dict[str, int]:
-    k = min(m, n)
-    return {"a": m * n, "s": k, "u": m * k, "v": k * n, INTEGERS: 8 * k}
-
-
-def _svd(op: Op, m: int, n: int) -> _Way:
-    routine, k = _svd_routine(m, n), min(m, n)
-
-    def emit(matrix: _Matrix) -> None:
-        matrix.take()
-        matrix.check(matrix.call(routine))
-        matrix.give("u", 0, m, k)
-        copy(matrix.f, f64, matrix.scratch["s"], matrix.dtype, matrix.targets[1], k)
-        matrix.give("v", 2, k, n)
-
-    return _Way((routine,), emit, 20, _svd_scratch(m, n))
+    return _Way((routine,), emit, 8 / 3 if values_only else 20, scratch)
 
 
 def _qr(op: Op, m: int, n: int) -> _Way:
@@ -338,7 +314,7 @@ def _qr(op: Op, m: int, n: int) -> _Way:
 
 def _pinv(op: Op, m: int, n: int) -> _Way:
     """``V diag(1/s) Uᵀ``, with 0 for the inverse of what `cutoff` says is 0."""
-    cutoff, routine, k = cast(Pinv, op).cutoff, _svd_routine(m, n), min(m, n)
+    cutoff, (routine, arrays), k = cast(Pinv, op).cutoff, _svd_routine(m, n), min(m, n)
 
     def emit(matrix: _Matrix) -> None:
         f, scratch = matrix.f, matrix.scratch
@@ -364,11 +340,11 @@ def _pinv(op: Op, m: int, n: int) -> _Way:
         emit_gemm(f, f64, n, m, k, False, False, scratch["v"], scratch["u"], scratch["a"])
         copy(f, f64, scratch["a"], matrix.dtype, matrix.targets[0], n * m)
 
-    return _Way((routine,), emit, 21, _svd_scratch(m, n))
+    return _Way((routine,), emit, 21, arrays)
 
 
 _WAYS: Mapping[type[Op], Callable[[Op, int, int], _Way]] = MappingProxyType({
-    Cholesky: _cholesky, SlogDet: _slogdet, Eigh: _eigh, Svd: _svd, Qr: _qr, Pinv: _pinv,
+    Cholesky: _cholesky, SlogDet: _slogdet, Qr: _qr, Pinv: _pinv,
 })  # fmt: skip
 _OF_NOTHING: Mapping[type[Op], tuple[str, ...]] = MappingProxyType({SlogDet: ("1.0", "0.0")})
 """The results for matrices without elements, where these have any."""

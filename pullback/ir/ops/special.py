@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import comb, erfc, factorial, inf, lgamma, log, pi, sqrt
+from math import comb, erfc, factorial, inf, lgamma, log, nan, pi, sqrt
 from typing import ClassVar
 
 import numpy as np
@@ -105,6 +105,10 @@ class _Number:
     def at_most(self, bound: float) -> _Number:
         return self.made(self.s.minimum(self.value, self.lift(bound)))
 
+    def from_nearest(self) -> _Number:
+        """What it is more than the nearest integer, a zero with its sign."""
+        return (abs(self) < 0.5).select(self, self - self.made(self.s.rint(self.value)))
+
     def fma(self, factor: _Number | float, term: _Number | float) -> _Number:
         return self.made(self.s.fma(self.value, self.lift(factor), self.lift(term)))
 
@@ -198,6 +202,10 @@ class Ndtr(_Special):
         return ((x * x * -0.5).apply("exp") * (1.0 / sqrt(2.0 * pi)),)
 
 
+_HAZARD_SLOPE = (1.0, -1.0, 6.0, -50.0, 518.0, -6354.0, 89782.0)
+"""Of ``h (x + h)`` for the `NormalHazard` h: coefficients of 1 / x^2k, for x far below 0."""
+
+
 def _far(x: float) -> float:
     """How the tail far out differs from the density over -x."""
     square = 1.0 / (x * x)
@@ -253,8 +261,17 @@ class NormalHazard(_Special):
         return (x < 0.0).select(below, density / (1.0 - _half_tail(x)))
 
     def partials(self, operands: tuple[Term, ...], result: Term) -> tuple[Partial, ...]:
+        """``-result (x + result)``; far out, where little is left of the sum, by its series in 1 / x²."""
         (x,) = operands
-        return (-(result * (x + result)),)
+        border = -30.0 if x.value.type.dtype == f64 else -8.0
+        far = x < border
+        inverse = 1.0 / far.select(x, border)
+        square = inverse * inverse
+        series = x.lift(_HAZARD_SLOPE[-1])
+        for coefficient in reversed(_HAZARD_SLOPE[:-1]):
+            series = series * square + coefficient
+        near = (far.apply("logical_or", x > 40.0)).select(0.0, x)
+        return (-far.select(series, result * (near + result)),)
 
 
 def _log_gamma(x: _Number) -> _Number:
@@ -278,7 +295,7 @@ def _log_gamma(x: _Number) -> _Number:
 
 @register
 class Gammaln(_Special):
-    """log |Γ(x)|, infinite at 0 and negative integers: ``f[...] -> f[...]``. Near its zeros at negative x: absolute."""
+    """log |Γ(x)|, infinite at 0, negative integers and -inf: ``f[...] -> f[...]``. Near its zeros at negative x: absolute."""
 
     name: ClassVar[str] = "gammaln"
     ulp: ClassVar[float] = 12
@@ -296,16 +313,15 @@ class Gammaln(_Special):
         for domain in (*cls.domains, (0.05, 0.7), (-3.7, -3.3)):
             for operands in sample_operands(cls.dtypes, (domain,)):
                 yield Sample(cls(), operands)
-        yield Sample(cls(), (np.array([0.0, -0.0, -1.0, -7.0, inf, 1e-300, 1.0, 2.0]),), False)
+        yield Sample(cls(), (np.array([0.0, -0.0, -1.0, -7.0, inf, -inf, 1e-300, 1.0, 2.0]),), False)
 
     def compute(self, x: _Number) -> _Number:
         def reflected(s: ScalarBuilder, value: Scalar) -> tuple[Scalar, ...]:
             # Γ(a) Γ(-a) = -π / (a sin πa)
             a = abs(_Number(s, value))
-            rest = a - _Number(s, s.rint(a.value))
-            sine = abs(rest * pi).elementary(Elementary.SIN)
+            sine = abs(a.from_nearest() * pi).elementary(Elementary.SIN)
             logs = a.elementary(Elementary.LOG) + sine.elementary(Elementary.LOG)
-            return ((sine <= 0.0).select(inf, log(pi) - logs - _log_gamma(a)).value,)
+            return ((sine > 0.0).select(log(pi) - logs - _log_gamma(a), inf).value,)
 
         negative = x <= 0.0
         (found,) = x.s.rarely(negative.value, (_log_gamma(x).value,), "gammaln_reflected", reflected, x.value)
@@ -321,8 +337,8 @@ class Gammaln(_Special):
 class Polygamma(_Special):
     """The derivative of log Γ number `order` + 1: ``f[...] -> f[...]``. Near zeros: exact to about 1e-15.
 
-    For negative x of orders 0 and 1 only, NaN of others. By the recurrence and the asymptotic series: NIST Digital Library
-    of Mathematical Functions, 5.15.
+    At negative integers NaN for order 0, else infinite. By the recurrence, the asymptotic series and, for negative x, the
+    reflection: NIST Digital Library of Mathematical Functions, 5.15.
     """
 
     name: ClassVar[str] = "polygamma"
@@ -343,8 +359,14 @@ class Polygamma(_Special):
             for k, coefficient in enumerate(_series(n), 1):
                 series = series + float(coefficient) / z ** (2 * k + n)
             value = (-1) ** (n + 1) * (factorial(n) * total + series)
-            reflections = (value - np.pi / np.tan(np.pi * wide), (np.pi / np.sin(np.pi * wide)) ** 2 - value)
-            reflected = reflections[n] if n < 2 else np.full_like(value, np.nan)
+            rest = np.where(np.abs(wide) < 0.5, wide, wide - np.rint(wide))
+            if n == 0:
+                rest = np.where((wide < 0) & (rest == 0), np.nan, rest)
+            cotangent = 1 / np.tan(np.pi * rest)
+            slope = np.zeros_like(wide)
+            for power, factor in enumerate(_cotangents(n)):
+                slope += factor * cotangent**power if factor else 0.0
+            reflected = (-1) ** n * value - slope
         return (np.where(wide <= 0, reflected, value).astype(x.dtype),)
 
     def compute(self, x: _Number) -> _Number:
@@ -361,15 +383,11 @@ class Polygamma(_Special):
         first = -z.elementary(Elementary.LOG) if n == 0 else _power(inverse, n) * float(factorial(n - 1))
         found = first + (_power(inverse, n + 1) * (0.5 * factorial(n)) + series + total * float(factorial(n)))
         value = found if n % 2 else -found
-        rest = (x - x.made(x.s.rint(x.value))) * pi
-        match n:
-            case 0:
-                reflected = value - 1.0 / rest.elementary(Elementary.TAN) * pi
-            case 1:
-                sine = pi / rest.elementary(Elementary.SIN)
-                reflected = sine * sine - value
-            case _:
-                reflected = x.made(x.lift(float("nan")))
+        rest = x.from_nearest()
+        if n == 0:
+            rest = (x <= -1.0).select((abs(rest) > 0.0).select(rest, nan), rest)
+        slope = (1.0 / (rest * pi).elementary(Elementary.TAN)).polynomial(_cotangents(n))
+        reflected = (-value if n % 2 else value) - slope
         return negative.select(reflected, value)
 
     def partials(self, operands: tuple[Term, ...], result: Term) -> tuple[Partial, ...]:
@@ -379,13 +397,23 @@ class Polygamma(_Special):
     @classmethod
     def samples(cls) -> Iterator[Sample]:
         for order in range(4):
-            for operands in sample_operands(cls.dtypes, cls.domains):
-                yield Sample(cls(order), operands)
+            for domain in (*cls.domains, (-0.8, -0.6)):
+                for operands in sample_operands(cls.dtypes, (domain,)):
+                    yield Sample(cls(order), operands)
+            yield Sample(cls(order), (np.array([0.0, -1.0, -7.0, inf, -inf, np.nan, 0.5]),), False)
 
 
 def _series(n: int) -> list[Fraction]:
     """B_2k (2k + n - 1)! / (2k)!: what goes with 1 / z^(2k + n)."""
     return [b * Fraction(factorial(2 * k + n - 1), factorial(2 * k)) for k, b in enumerate(_BERNOULLI, 1)]
+
+
+def _cotangents(n: int) -> list[float]:
+    """The n-th derivative of π cot πx as a polynomial in cot πx, the constant first."""
+    found = np.polynomial.Polynomial([0.0, 1.0])
+    for _ in range(n):
+        found = -found.deriv() * np.polynomial.Polynomial([1.0, 0.0, 1.0])
+    return [float(each) * pi ** (n + 1) for each in found.coef]
 
 
 def _power(x: _Number, exponent: int) -> _Number:

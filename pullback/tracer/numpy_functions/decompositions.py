@@ -113,6 +113,8 @@ def svdvals(x: Any, /) -> Any:
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = NotGiven) -> Any:
     a = _matrix("pinv", a, square=False)
     _general("pinv", hermitian)
+    if rcond is not None and rtol is not NotGiven and rtol is not None:
+        raise ArgumentValueError("np.linalg.pinv: rtol and rcond cannot both be given", location=caller())
     cutoff = rcond if rcond is not None else None if rtol is NotGiven else rtol
     if cutoff is None:
         cutoff = 1e-15 if rtol is NotGiven else max(a.shape[-2:]) * np.finfo(a.dtype).eps
@@ -132,8 +134,10 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     if a.ndim != 2 or b.ndim not in (1, 2) or b.shape[0] != a.shape[0]:
         raise ShapeError(f"np.linalg.lstsq: {list(b.shape)} is no right side for {list(a.shape)}", location=caller())
     m, n = a.shape
-    cutoff = max(m, n) * float(np.finfo(a.dtype).eps) if rcond is None else _number("lstsq", "rcond", rcond)
-    x = np.matmul(pinv(a, cutoff), b.astype(np.result_type(a.dtype, b.dtype)))
+    dtype = np.result_type(a.dtype, b.dtype)
+    a, b = a.astype(dtype), b.astype(dtype)
+    cutoff = max(m, n) * float(np.finfo(dtype).eps) if rcond is None else _number("lstsq", "rcond", rcond)
+    x = np.matmul(pinv(a, cutoff), b)
     values = svdvals(a)
     rest = b - np.matmul(a, x)
     residuals = np.atleast_1d(np.sum(rest * rest, axis=0)) if m > n else np.zeros(0, x.dtype)
@@ -147,9 +151,9 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
         return np.any(a != 0).astype(np.int64)
     values = svdvals(a)
     if tol is None:
-        relative = max(a.shape[-2:]) * np.finfo(values.dtype).eps if rtol is None else rtol
-        tol = np.max(values, axis=-1, keepdims=True) * relative
-    return np.count_nonzero(values > tol, axis=-1)
+        rtol = max(a.shape[-2:]) * np.finfo(values.dtype).eps if rtol is None else rtol
+        tol = np.max(values, axis=-1, initial=0.0) * rtol
+    return np.count_nonzero(values > as_array(tol)[..., None], axis=-1)
 
 
 def cond(x: Any, p: Any = None) -> Any:
@@ -158,7 +162,7 @@ def cond(x: Any, p: Any = None) -> Any:
     if p in (None, 2, -2):
         values = svdvals(x)
         large, small = values[..., 0], values[..., -1]
-        return small / large if p == -2 else large / small
+        return np.where(large > 0, small / large if p == -2 else large / small, np.inf)
     return np.linalg.norm(x, p, (-2, -1)) * np.linalg.norm(np.linalg.inv(x), p, (-2, -1))
 
 
@@ -169,6 +173,8 @@ def polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, full: bool = False, w: 
     x, y = as_array(x) + 0.0, as_array(y) + 0.0
     if np.ndim(deg):
         raise TraceError("np.polyfit with a list of degrees is not traced", location=caller(), help="give the highest degree")
+    if deg < 0:
+        raise ArgumentValueError(f"np.polyfit: the degree must not be negative: {deg}", location=caller())
     matrix, right = np.vander(x, deg + 1), y
     if w is not None:
         matrix = matrix * as_array(w)[:, None]

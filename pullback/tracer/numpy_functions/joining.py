@@ -231,6 +231,9 @@ def in_brackets(owner: Any, index: Any) -> Any:
         raise TraceError("np.r_ with a text in its brackets is not traced", location=caller(),
                          help="use np.stack or np.concatenate")  # fmt: skip
     parts = [owner[item] if isinstance(item, slice) else as_array(item) for item in items]
+    # Python's numbers have no dtype of their own here.
+    kinds = [item if isinstance(item, int | float) else part.dtype for item, part in zip(items, parts, strict=True)]
+    parts = [part.astype(np.result_type(*kinds)) for part in parts]
     if owner is np.r_:
         return np.concatenate([np.atleast_1d(part) for part in parts])
     return np.concatenate([part if part.ndim > 1 else np.reshape(part, (-1, 1)) for part in parts], axis=-1)
