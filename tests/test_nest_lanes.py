@@ -1,6 +1,7 @@
 """How many lanes a turn of a loop takes must not show: sums have the same bits in long bodies and in short ones."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,23 @@ def test_sums_of_long_and_short_bodies_are_the_same_bits(dtype: str, shape: tupl
     apart = pb.compile_grad(lambda y: (np.sum(y, axis=axis), np.max(y, axis=axis)))(values)
     for left, right in zip(together, apart, strict=True):
         assert np.asarray(left).tobytes() == np.asarray(right).tobytes()
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (4, 24), (9, 40), (3, 72), (3, 80), (2, 100), (6, 16)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_rows_are_the_same_bits_where_rows_cannot_be_joined(dtype: str, shape: tuple[int, ...]) -> None:
+    """A row vector that is broadcast keeps the rows apart: of whole groups and of others, short ones and long ones."""
+    x, row = np.random.default_rng(4).normal(size=shape).astype(dtype), np.linspace(-1, 1, shape[-1]).astype(dtype)
+    together = pb.compile_grad(lambda x, row: np.sum(x * row))(x, row)
+    apart = pb.compile_grad(np.sum)(x * row)
+    assert together.tobytes() == apart.tobytes()
+
+
+def test_float32_sums_are_folded_once_before_they_are_widened() -> None:
+    x = np.random.default_rng(5).normal(size=100_003).astype("float32") + np.float32(0.1)
+    exact, size = math.fsum(x.tolist()), math.fsum(np.abs(x).tolist())
+    # Two roundings of each four elements, at random, and that of the result.
+    assert abs(float(pb.compile_grad(np.sum)(x)) - exact) < 2.0**-24 * (abs(exact) + 2 * size / np.sqrt(x.size / 4))
 
 
 @pytest.mark.parametrize("width", [16, 32, 64, 128])

@@ -54,7 +54,7 @@ def turn_lanes(nest: Nest) -> int:
     """
     work = sum(20 if isinstance(operation.op, Smooth | Pow) else 1 for operation in nest.operations)
     lanes, register = vector_lanes(nest), target.host().vector_bytes
-    if work >= LONG_BODY:
+    if work >= LONG_BODY and not any(reduced.is_folded for reduced in nest.reductions):
         return max(2, lanes * register // 64)
     if register < 32 or nest.shape[-1] < LONG_ROW or not 20 <= work < WIDE_BODY[64 // lanes]:
         return lanes

@@ -6,6 +6,7 @@ from math import prod
 
 from pullback.codegen.index_map import IndexMap, contiguous_strides, squeeze
 from pullback.codegen.places import Constant, Copy, Group, Point, RegionPlan, Uniform
+from pullback.dtypes import f32
 from pullback.ir.core import Operation, Value
 from pullback.ir.ops.creation import Full, Iota
 from pullback.ir.ops.reduction import ReduceProd, ReduceSum, Reduction
@@ -13,8 +14,10 @@ from pullback.ir.types import Shape
 
 FLOAT_LANES = 8
 """Partial sums of a float reduction: element i of a row adds to sum i modulo this, at every vector width."""
+FOLD = 16
+"""Neighbours of a float32 sum that are folded into a quarter of them before they are widened to float64."""
 SHORT_ROW = 64
-"""Rows shorter than this (and no multiple of FLOAT_LANES) are reduced as one long row with those before."""
+"""Rows shorter than this (and of no whole groups: see `Reduced.group`) are reduced as one long row with those before."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,16 @@ class Reduced:
     def is_ordered(self) -> bool:
         """Whether the order of combination shows in the bits: float sums and products."""
         return self.operand.type.dtype.is_float and isinstance(self.operation.op, ReduceSum | ReduceProd)
+
+    @property
+    def is_folded(self) -> bool:
+        """Whether elements are added up in their own precision before they are added to the partial sums."""
+        return self.operand.type.dtype == f32 and isinstance(self.operation.op, ReduceSum)
+
+    @property
+    def group(self) -> int:
+        """Elements after which the order of combination comes again: rows of whole groups may be joined."""
+        return FOLD if self.is_folded else FLOAT_LANES
 
     @property
     def row_axes(self) -> int:
@@ -168,7 +181,7 @@ def _reduced(operation: Operation, plan: RegionPlan) -> Reduced:
 
 
 def _needs_one_row(reduced: Reduced, shape: Shape) -> bool:
-    return reduced.row_axes > 1 and shape[-1] < SHORT_ROW and shape[-1] % FLOAT_LANES != 0
+    return reduced.row_axes > 1 and shape[-1] < SHORT_ROW and shape[-1] % reduced.group != 0
 
 
 def _has_one_row(nest: Nest, reduced: Reduced) -> bool:
@@ -205,9 +218,9 @@ def collapsed(nest: Nest) -> Nest:
     """The nest with every two neighbouring axes merged that all maps, and the order of sums, allow to be one."""
     if 0 in nest.shape:
         return nest
-    # A long row that is no multiple of the lanes starts its lanes anew: it must not be joined to the row before.
-    ordered = any(r.is_ordered and r.row_axes > 1 and not _needs_one_row(r, nest.shape) for r in nest.reductions)
-    keep_rows = ordered and nest.shape[-1] % FLOAT_LANES != 0
+    # A long row of no whole groups starts its lanes anew: it must not be joined to the row before.
+    ordered = [r for r in nest.reductions if r.is_ordered and r.row_axes > 1 and not _needs_one_row(r, nest.shape)]
+    keep_rows = any(nest.shape[-1] % each.group for each in ordered)
     last = len(nest.shape) - 1
     groups: list[list[int]] = [[0]] if nest.shape else []
     for axis in range(last):

@@ -16,14 +16,18 @@ from pullback.ir.ops.scalar import Scalar
 
 @dataclass(frozen=True)
 class Accumulator:
-    """`lanes` partial results of `dtype`. Float sums and products are kept in float64, in FLOAT_LANES lanes always:
-    a float32 sum is exact to its last rounding, and the order never depends on what else the loop does.
+    """`lanes` partial results of `dtype`. Float sums and products are kept in float64, in a number of lanes that is always
+    the same, so that the order never depends on what else the loop does.
+
+    Of a `group` of elements, halves are combined until they are as many as the lanes: float32 sums have groups larger
+    than that, because widening each element to float64 costs five times what its addition does.
     """
 
     op: Op
     element: DType
     dtype: DType
     lanes: int
+    group: int
 
     @property
     def type(self) -> str:
@@ -82,31 +86,30 @@ class Accumulator:
 
     def accumulate(self, f: FunctionText, total: Scalar, value: Scalar, lanes: int) -> str:
         """Combine `lanes` new elements; missing lanes are filled with what changes nothing."""
-        value = LlvmScalarBuilder(f, lanes).cast(value, self.dtype)
-        width = -(-lanes // self.lanes) * self.lanes
+        width = -(-lanes // self.group) * self.group
         if lanes < width:
             value = self._widened(f, value, lanes, width)
         s = LlvmScalarBuilder(f, self.lanes)
-        for start in range(0, width, self.lanes):
-            part = value if width == self.lanes else _lanes(f, value, width, start, self.lanes)
-            total = self.combine(s, total, part)
+        for start in range(0, width, self.group):
+            part = value if width == self.group else _lanes(f, value, width, start, self.group)
+            total = self.combine(s, total, s.cast(self._halved(f, part, self.group, self.lanes), self.dtype))
         return total.text
 
     def _widened(self, f: FunctionText, value: Scalar, lanes: int, width: int) -> Scalar:
-        one, narrow = element_type(self.dtype, 1), element_type(self.dtype, lanes)
-        start = literal(self.dtype, self.start(self.dtype))
+        one, narrow = element_type(self.element, 1), element_type(self.element, lanes)
+        start = literal(self.element, self.start(self.element))
         if lanes == 1:
             text = f.let(f"insertelement <{width} x {one}> splat ({one} {start}), {one} {value.text}, i64 0")
-            return Scalar(text, self.dtype)
+            return Scalar(text, self.element)
         order = ", ".join(f"i32 {lane if lane < lanes else lanes}" for lane in range(width))
         text = f.let(
             f"shufflevector {narrow} {value.text}, {narrow} splat ({one} {start}), <{width} x i32> <{order}>"
         )
-        return Scalar(text, self.dtype)
+        return Scalar(text, self.element)
 
     def narrowed(self, lanes: int) -> Accumulator:
-        """One of the several accumulators that take turns where a turn has so many lanes."""
-        return replace(self, lanes=min(self.lanes, lanes))
+        """One of the several accumulators that take turns where a turn has so many lanes: not for larger groups."""
+        return self if self.group > self.lanes else replace(self, lanes=min(self.lanes, lanes), group=min(self.group, lanes))
 
     def parts(self, f: FunctionText, text: str, lanes: int) -> list[str]:
         """This accumulator taken apart into several of so many lanes."""
@@ -130,8 +133,11 @@ class Accumulator:
 
     def horizontal(self, f: FunctionText, value: Scalar) -> Scalar:
         """All lanes into one, by halves."""
-        width = self.lanes
-        while width > 1:
+        return self._halved(f, value, self.lanes, 1)
+
+    def _halved(self, f: FunctionText, value: Scalar, width: int, least: int) -> Scalar:
+        """`width` lanes into `least`: the upper half combines with the lower one, and so on."""
+        while width > least:
             half = width // 2
             s = LlvmScalarBuilder(f, half)
             value = self.combine(s, _lanes(f, value, width, 0, half), _lanes(f, value, width, half, half))
@@ -156,7 +162,7 @@ def _lanes(f: FunctionText, value: Scalar, width: int, start: int, count: int) -
 
 def accumulator(reduced: Reduced, lanes: int) -> Accumulator:
     """The accumulator of a reduction in a nest of so many lanes."""
-    element = reduced.operation.result.type.dtype
-    if reduced.is_ordered:
-        return Accumulator(reduced.operation.op, element, dtypes.f64, FLOAT_LANES)
-    return Accumulator(reduced.operation.op, element, element, lanes)
+    op, element = reduced.operation.op, reduced.operation.result.type.dtype
+    if not reduced.is_ordered:
+        return Accumulator(op, element, element, lanes, lanes)
+    return Accumulator(op, element, dtypes.f64, reduced.group // 4 if reduced.is_folded else FLOAT_LANES, reduced.group)
