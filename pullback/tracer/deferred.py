@@ -41,7 +41,7 @@ Runner: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
 
 COMPILE_AT = 2
 """A graph is compiled when it is seen for this time; before, compiling would cost more than it saves."""
-MAX_DEPTH = 500
+MAX_DEPTH = 50_000
 """Operations after each other that may wait; then they run, looked at or not: compiling more at once gains nothing."""
 MAX_GRAPHS = 512
 """Compiled graphs kept, the least recently used given up first: each holds some 150 KiB of code."""
@@ -166,7 +166,7 @@ class _Graph:
             return made[value.owner][value.index] if found is None else found  # type: ignore[index]
 
         copies: list[Operation] = []
-        for operation in self.operations:
+        for operation in self._as_recorded():
             operands = tuple([now(operand) for operand in operation.operands])
             if isinstance(operation, Unit):
                 operations, made[operation] = operation.follow(operands)
@@ -180,6 +180,20 @@ class _Graph:
             copies.append(copy)
         yields = [now(value) for value in self.outputs]
         return Function("tensors", Region(arguments, behind(yields, copies), yields))
+
+
+    def _as_recorded(self) -> list[Operation]:
+        """The operations in the order in which they came: so that what a loop of the user's did again is seen to repeat.
+
+        What is no unit comes right after what it reads.
+        """
+        since: dict[Operation, int] = {}
+        for operation in self.operations:
+            if isinstance(operation, Unit):
+                since[operation] = operation.number
+            else:
+                since[operation] = max([since[each.owner] for each in _reads(operation) if each.owner is not None], default=-1)
+        return sorted(self.operations, key=since.__getitem__)
 
 
 def _regions_text(operation: Operation, number: dict[Value, int]) -> str:

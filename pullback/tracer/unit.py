@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -49,6 +50,8 @@ class Several(Op):
 
 MAX_KINDS = 4096
 
+_numbers = itertools.count()
+
 _kinds: dict[tuple[tuple[Step, ...], tuple[ArrayType, ...]], Several] = {}
 
 
@@ -77,7 +80,7 @@ class Unit(Operation):
     A value keeps its unit, that its operands: whatever nobody can reach any more is gone at once, without a cycle.
     """
 
-    __slots__ = ("_given", "depth", "locations")
+    __slots__ = ("_given", "depth", "locations", "number")
 
     op: Several
 
@@ -89,6 +92,8 @@ class Unit(Operation):
         self.results = ()
         self.locations: tuple[Location, ...] = ()
         """The lines that parts of the steps came from, if not all from one."""
+        self.number = next(_numbers)
+        """Which unit it is, in order of making."""
         self._given: dict[int, ref[Value]] = {}
         depth = 0
         for operand in operands:

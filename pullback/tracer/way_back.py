@@ -25,7 +25,7 @@ from pullback.tracer.storage import Layout, Storage, Version
 from pullback.tracer.tensor_base import TensorBase
 from pullback.tracer.unit import Several, Unit
 
-MAX_NODES = 400
+MAX_NODES = 50_000
 """Steps of a graph that are gone back through at once: more make no better code."""
 MAX_WAYS = 512
 

@@ -1,12 +1,12 @@
 """What of a run of steps is used outside of it: a run in, and by what means each value comes out."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
 from pullback.ir.analysis.repeats import Scan
-from pullback.ir.analysis.steps import Run
+from pullback.ir.analysis.steps import Result, Run, Same
 from pullback.ir.core import Value
 from pullback.ir.ops.shape import Concatenate, Reshape
 from pullback.ir.types import Shape, TapeType
@@ -17,6 +17,8 @@ MOST_TOGETHER = 8
 """Different results that are joined by turns."""
 COLLECTED = 64
 """Elements of each of the results that are taken one by one out of an array of all."""
+MOST_LARGE = 4
+"""Steps of which results of more elements are taken out so all the same."""
 
 Source = tuple[int, int]
 """A result of a step: the position of its operation, and which of the operation's results it is."""
@@ -48,13 +50,15 @@ class Outputs:
 
     `late`: results of the last steps, by how many steps before the end. `collected`: results of which an array holds
     those of all steps. `joins`: which operands of which concatenations are parts of that array. `singles`: other results
-    that are read, by step. `added` operations are needed for all that.
+    that are read, by step. `windows`: results that are windows of what was there before, to be taken again. `added`
+    operations are needed for all that.
     """
 
     late: dict[Source, set[int]] = field(default_factory=dict)
     collected: dict[Source, None] = field(default_factory=dict)
     joins: dict[int, list[Part]] = field(default_factory=dict)
     singles: dict[tuple[Source, int], None] = field(default_factory=dict)
+    windows: dict[tuple[Source, int], None] = field(default_factory=dict)
     touched: set[int] = field(default_factory=set)
     added: int = 0
 
@@ -82,13 +86,24 @@ class Users:
         return self.found.get(value, [])[::-1]
 
 
-def outputs_of(run: Run, users: Users) -> Outputs | None:
-    """How the results of a run get out; None where they cannot."""
+Use = tuple[int, Value]
+"""That an operation, by number, reads a value."""
+
+
+def outputs_of(run: Run, users: Users, handed: Collection[Use] = ()) -> Outputs | None:
+    """How the results of a run get out; None where they cannot.
+
+    Uses that are `handed` are those of another run, which is going to be a loop that finds them in the array of all.
+    """
     users.reach(run.last)
     outputs = Outputs()
     joins: dict[int, None] = {}
     collected: dict[Value, tuple[Source, int, Shape]] = {}
+    windows: set[int] = set()
+    alone = 0
     for position, operation in enumerate(run.step):
+        if _is_window(run, position, windows):
+            windows.add(position)
         for index, result in enumerate(operation.results):
             source = position, index
             values = [each.results[index] for each in run.scan.operations[run.first + position : run.last : run.period]]
@@ -99,10 +114,15 @@ def outputs_of(run: Run, users: Users) -> Outputs | None:
                 continue
             if isinstance(result.type, TapeType) or any(not isinstance(dim, int) for dim in result.type.dims):
                 return None
+            if position in windows:
+                outputs.windows.update(dict.fromkeys([(source, step) for step in outside]))
+                alone += sum(any((number, values[step]) not in handed for number in outside[step]) for step in outside)
+                continue
             if min(outside) >= run.trips - MOST_LATE:
                 outputs.late[source] = {run.trips - step for step in outside}
                 continue
             outputs.collected[source] = None
+            large: set[int] = set()
             for step, numbers in outside.items():
                 for number in numbers:
                     joined = _joined(run, users, values[step], number)
@@ -111,18 +131,33 @@ def outputs_of(run: Run, users: Users) -> Outputs | None:
                         for shaped, concatenates in joined:
                             collected[shaped] = source, step, shaped.type.shape
                             joins.update(dict.fromkeys(concatenates))
-                    elif prod(result.type.shape) > COLLECTED:
-                        return None
-                    elif step >= run.trips - MOST_LATE:
+                    elif (number, values[step]) in handed:
+                        outputs.singles[source, step] = None
+                    elif step >= run.trips - MOST_LATE and prod(result.type.shape) <= COLLECTED:
                         outputs.late.setdefault(source, set()).add(run.trips - step)
                     else:
                         outputs.singles[source, step] = None
+                        alone += 1
+                        if prod(result.type.shape) > COLLECTED:
+                            large.add(step)
+            if len(large) > MOST_LARGE:
+                return None
     outputs.touched.update(joins)
     for number in joins:
         outputs.joins[number] = _parts(run.scan.reads[number], collected)
     joined_sources = sum(len(part.sources) for parts in outputs.joins.values() for part in parts)
-    outputs.added = 2 * len(outputs.singles) + 2 * joined_sources
+    outputs.added = 2 * alone + 2 * joined_sources
     return outputs
+
+
+def _is_window(run: Run, position: int, windows: Collection[int]) -> bool:
+    """Whether an operation of a step takes a window of what was there before, or gives such a window other dims."""
+    if position in run.windows:
+        return isinstance(run.roles[position][0], Same)
+    if not isinstance(run.step[position].op, Reshape):
+        return False
+    (role,) = run.roles[position]
+    return isinstance(role, Result) and not role.initial and role.position in windows
 
 
 def _outside(run: Run, users: Users, value: Value) -> list[int]:

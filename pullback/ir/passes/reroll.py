@@ -11,12 +11,12 @@ products, reductions or functions such as sin take their time anyway, and count 
 """
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import prod
 
 from pullback.ir.analysis.cost import cheap, is_move
-from pullback.ir.analysis.inductions import form_of, is_window
-from pullback.ir.analysis.outputs import Outputs, Users, outputs_of
+from pullback.ir.analysis.inductions import Stack, Windows, form_of, is_window
+from pullback.ir.analysis.outputs import Outputs, Use, Users, outputs_of
 from pullback.ir.analysis.repeats import OUTSIDE, Scan, repeats, scan
 from pullback.ir.analysis.steps import Run, Varying, run_of
 from pullback.ir.clone import copy_function
@@ -115,6 +115,7 @@ def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
         return []
     taken = [False] * count
     chosen: list[tuple[Run, Outputs]] = []
+    left: list[Run] = []
     touched: set[int] = set()
     effort = EFFORT * count
     users = Users(found)
@@ -131,12 +132,64 @@ def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
         if run is None or any(taken[run.first : run.last]):
             continue
         outputs = outputs_of(run, users)
-        if outputs is None or not _pays(run, outputs, worth) or _meets(run, outputs, taken, touched):
+        if outputs is None or not _pays(run, outputs, worth):
+            left.append(run)
+            continue
+        if _meets(run, outputs, taken, touched):
             continue
         taken[run.first : run.last] = [True] * (run.last - run.first)
         touched |= outputs.touched
         chosen.append((run, outputs))
+    for run, outputs in _handing(left, users, worth):
+        if not any(taken[run.first : run.last]) and not _meets(run, outputs, taken, touched):
+            taken[run.first : run.last] = [True] * (run.last - run.first)
+            touched |= outputs.touched
+            chosen.append((run, outputs))
     return sorted(chosen, key=lambda each: each[0].first)
+
+
+def _handing(left: Sequence[Run], users: Users, worth: int) -> list[tuple[Run, Outputs]]:
+    """Of runs that do not pay by themselves those that do together: what one gives step by step, another reads so.
+
+    These are the former ones. Once they are loops, the others read rows of arrays, and pay when they are looked at again.
+    """
+    runs: list[Run] = []
+    for run in left:
+        if all(run.last <= other.first or other.last <= run.first for other in runs):
+            runs.append(run)
+    while len(runs) > 1:
+        makers = {result: (run.first, (number - run.first) % run.period, result.index) for run in runs
+                  for number in range(run.first, run.last) for result in run.scan.operations[number].results}  # fmt: skip
+        rows = [_rows(run, makers) for run in runs]
+        uses = [set(_uses(run, each)) for run, each in zip(runs, rows, strict=True)]
+        outputs = [outputs_of(run, users, set[Use]().union(*uses[:place], *uses[place + 1 :]))
+                   for place, run in enumerate(runs)]  # fmt: skip
+        pays = [each is not None and _pays(run, each, worth, operands)
+                for run, each, operands in zip(runs, outputs, rows, strict=True)]  # fmt: skip
+        if all(pays):
+            return [(run, each) for run, each, operands in zip(runs, outputs, rows, strict=True) if each and not operands]
+        runs = [run for run, good in zip(runs, pays, strict=True) if good]
+    return []
+
+
+def _rows(run: Run, makers: Mapping[Value, tuple[int, int, int]]) -> set[Varying]:
+    """Operands of a run that other runs compute, each one result in all steps, and that would have to be stacked else."""
+    found = set()
+    for roles in run.roles:
+        for role in roles:
+            if isinstance(role, Varying) and isinstance(form_of(role.values), Stack | None):
+                sources = {makers.get(value) for value in role.values}
+                if len(sources) == 1 and None not in sources:
+                    found.add(role)
+    return found
+
+
+def _uses(run: Run, rows: Collection[Varying]) -> Iterable[Use]:
+    """Where a run reads such operands, and windows."""
+    for position, roles in enumerate(run.roles):
+        for role in roles:
+            if isinstance(role, Varying) and (role in rows or isinstance(form_of(role.values), Windows)):
+                yield from [(run.first + position + step * run.period, value) for step, value in enumerate(role.values)]
 
 
 def _meets(run: Run, outputs: Outputs, taken: Sequence[bool], touched: Collection[int]) -> bool:
@@ -150,12 +203,12 @@ def _meets(run: Run, outputs: Outputs, taken: Sequence[bool], touched: Collectio
     )  # fmt: skip
 
 
-def _pays(run: Run, outputs: Outputs, worth: int) -> bool:
-    """Whether a run can be rolled, and is worth it."""
+def _pays(run: Run, outputs: Outputs, worth: int, rows: Collection[Varying] = ()) -> bool:
+    """Whether a run can be rolled, and is worth it; operands in `rows` are going to be those of an array."""
     added = outputs.added
     for position, roles in enumerate(run.roles):
         for role in roles:
-            if isinstance(role, Varying):
+            if isinstance(role, Varying) and role not in rows:
                 form = form_of(role.values)
                 if form is None:
                     return False

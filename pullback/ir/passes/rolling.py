@@ -195,11 +195,26 @@ class _Loop:
         self.arrays = dict(zip(outputs.collected, results[len(kept) :], strict=True))
         for (source, back), key in late.items():
             rolling.replaced[self.result(source, run.trips - back)] = results[kept.index(key)]
+        for source, step in outputs.windows:
+            self.window_again(source, step)
         for source, step in outputs.singles:
             array = self.arrays[source]
             dims = array.type.shape[1:]
             one = outer.value(Slice((step, *(0 for _ in dims)), (1, *dims), (1,) * (1 + len(dims))), array)
             rolling.replaced[self.result(source, step)] = outer.value(Reshape(dims), one)
+
+    def window_again(self, source: Source, step: int) -> Value:
+        """A window of what was there before the loop, as a step has it."""
+        replaced, result = self.rolling.replaced, self.result(source, step)
+        if result not in replaced:
+            operation = result.owner
+            assert operation is not None
+            (operand,) = operation.operands
+            role = self.run.roles[source[0]][0]
+            if isinstance(role, Result):
+                operand = self.window_again((role.position, role.index), step)
+            replaced[result] = self.rolling.b.value(operation.op, replaced.get(operand, operand))
+        return replaced[result]
 
     def result(self, source: Source, step: int) -> Value:
         """What a step computed before the loop was made."""
