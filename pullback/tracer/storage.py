@@ -27,6 +27,19 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 ViewOp: TypeAlias = Reshape | Slice | Transpose | Broadcast
 
 
+class Chain(tuple[ViewOp, ...]):
+    """View ops, one after the other. The hash is kept: making it asks every op for all of its numbers."""
+
+    _hash: int
+
+    def __hash__(self) -> int:
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = super().__hash__()
+            return self._hash
+
+
 class Version:
     """Counts the writes to a storage; tensors that share it see each other's."""
 

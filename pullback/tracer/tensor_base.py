@@ -22,12 +22,14 @@ from pullback.tracer.contents import known
 from pullback.tracer.deferred import Waiting, array_of, settle
 from pullback.tracer.grad_mode import is_grad_enabled
 from pullback.tracer.recipe import Recipe, Rule, recipe_for, write_recipe
-from pullback.tracer.storage import Layout, Storage, Version, ViewOp, view_array, view_value, written
+from pullback.tracer.storage import Chain, Layout, Storage, Version, ViewOp, view_array, view_value, written
 from pullback.tracer.tensor_mark import IsTensor
 from pullback.tracer.tensor_plan import PLANS, Plan, rule_identity
 
 Array: TypeAlias = "np.ndarray[Any, Any]"
 T = TypeVar("T", bound="TensorBase")
+
+_NO_CHAIN = Chain()
 
 
 class TensorBase(IsTensor):
@@ -60,7 +62,7 @@ class TensorBase(IsTensor):
     __array_priority__: ClassVar[float] = 1000.0
 
     _storage: Storage
-    _chain: tuple[ViewOp, ...]
+    _chain: Chain
     _layout: Layout
     dtype_: DType
     _base: TensorBase | None
@@ -85,7 +87,7 @@ class TensorBase(IsTensor):
         self._layout = layout
         self.dtype_ = dtype
         self._counter = version
-        self._chain = ()
+        self._chain = _NO_CHAIN
         self._base = None
         self._requires_grad = False
         self._grad = None
@@ -224,7 +226,7 @@ class _Accumulating(AccumulateGrad):
 _LEAF_STEP = named("AccumulateGrad", _Accumulating)
 
 
-def recorded_node(name: str, base: TensorBase, chain: tuple[ViewOp, ...]) -> Node:
+def recorded_node(name: str, base: TensorBase, chain: Chain) -> Node:
     """The step that takes a chain of views of a base."""
     value = base.value
     recipe = view_recipe(chain, value)
@@ -232,13 +234,13 @@ def recorded_node(name: str, base: TensorBase, chain: tuple[ViewOp, ...]) -> Nod
     return step
 
 
-def view_recipe(chain: tuple[ViewOp, ...], value: Value) -> Recipe:
+def view_recipe(chain: Chain, value: Value) -> Recipe:
     """The recipe of a chain of views."""
     return _chain_recipe(chain, value.type.dtype, value.type.shape)
 
 
 @lru_cache(maxsize=1 << 10)
-def _chain_recipe(chain: tuple[ViewOp, ...], dtype: DType, shape: Shape) -> Recipe:
+def _chain_recipe(chain: Chain, dtype: DType, shape: Shape) -> Recipe:
     return write_recipe(lambda b, x: view_value(b, x, chain), [ArrayType(dtype, shape)])
 
 
@@ -370,9 +372,14 @@ def take_view(tensor: T, name: str, *ops: ViewOp, strides: tuple[int, ...] | Non
     layout = _layout_of_view(tensor._layout, ops)
     if strides is not None:
         layout = Layout(layout.shape, strides, layout.offset)
+    return show(tensor, name, Chain(ops), layout)
+
+
+def show(tensor: T, name: str, ops: Chain, layout: Layout) -> T:
+    """A view as `take_view` gives it, of a layout that is known."""
     view = tensor._new(tensor._storage, layout, tensor.dtype_, tensor._counter)
     base = tensor if tensor._base is None else tensor._base
-    view._chain = (*tensor._chain, *ops)
+    view._chain = Chain((*tensor._chain, *ops)) if tensor._chain else ops
     if not is_grad_enabled():
         # What happens to such a view is nobody's gradient: writing to it leaves the base's graph alone.
         return view

@@ -19,7 +19,7 @@ from pullback.tracer.semantics import indexing
 from pullback.tracer.tensor_apply import DTYPE_WORDS, common_shape, constant, fit, sizes_of
 from pullback.tracer.tensor_base import TensorBase, Unseen, record, take_view, write_recorded
 from pullback.tracer.tensor_scatter import placed
-from pullback.tracer.tensor_shape import axis_of, select, unsqueeze, window
+from pullback.tracer.tensor_shape import axis_of, select, sliced, unsqueeze
 
 
 def _parts(input: Any, index: Any) -> list[Any]:
@@ -96,7 +96,7 @@ def _basic(input: Any, parts: list[Any], only: bool = False) -> Any:
         start, stop, step = bounds.indices(size)
         count = len(range(start, stop, step))
         if count != size or step != 1 or (only and axis == 0):
-            result = take_view(result, "SliceBackward0", window(result, axis, start, count, step if count else 1))
+            result = sliced(result, axis, start, count, step if count else 1)
         axis += 1
     if result is not input:
         return result
@@ -160,6 +160,8 @@ def _range_checked(input: Any, parts: list[Any]) -> None:
 
 def get(input: Any, index: Any) -> Any:
     """``input[index]``."""
+    if type(index) is int and input._layout.shape:
+        return select(input, 0, index)
     parts = _parts(input, index)
     if any(isinstance(part, bool) for part in parts):
         input, parts = _with_truth(input, parts)

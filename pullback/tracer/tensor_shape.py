@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -11,12 +12,13 @@ from pullback.errors import ArgumentValueError, AutogradError, OutOfBoundsError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops.reduction import Broadcast
 from pullback.ir.ops.shape import Reshape, Slice, Transpose
+from pullback.ir.types import Shape
 from pullback.location import caller
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import shapes
-from pullback.tracer.storage import ViewOp
+from pullback.tracer.storage import Chain, Layout, ViewOp
 from pullback.tracer.tensor_apply import promote
-from pullback.tracer.tensor_base import TensorBase, record, take_view
+from pullback.tracer.tensor_base import TensorBase, record, show, take_view
 
 
 def given_sizes(sizes: Sequence[Any]) -> tuple[int, ...]:
@@ -155,10 +157,10 @@ def squeeze(input: Any, dim: Any = None) -> Any:
     return _kept(input, name, [axis for axis, size in enumerate(input.sizes) if axis not in chosen or size != 1])
 
 
-def _kept(input: Any, name: str, axes: Sequence[int], *before: ViewOp) -> Any:
+def _kept(input: Any, name: str, axes: Sequence[int]) -> Any:
     """A view of some axes, the others being of size 1."""
     shape = tuple(input.sizes[axis] for axis in axes)
-    return take_view(input, name, *before, Reshape(shape), strides=tuple(input._layout.strides[axis] for axis in axes))
+    return take_view(input, name, Reshape(shape), strides=tuple(input._layout.strides[axis] for axis in axes))
 
 
 def expand(input: Any, *sizes: Any) -> Any:
@@ -199,14 +201,27 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     first = start + size if start < 0 else start
     if not 0 <= first <= size or length < 0 or first + length > size:
         raise AutogradError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).", location=caller())
-    return take_view(input, "SliceBackward0", window(input, axis, first, length))
+    return sliced(input, axis, first, length)
 
 
-def window(input: TensorBase, axis: int, start: int, length: int, step: int = 1) -> Slice:
+def sliced(input: TensorBase, axis: int, start: int, length: int, step: int = 1, name: str = "SliceBackward0") -> Any:
+    """A slice of one axis as a view."""
+    return show(input, name, *_sliced(input._layout, axis, start, length, step))
+
+
+@lru_cache(maxsize=1 << 12)
+def _sliced(whole: Layout, axis: int, start: int, length: int, step: int) -> tuple[Chain, Layout]:
+    op = _window(whole.shape, axis, start, length, step)
+    layout = whole.through(op)
+    assert layout is not None, "a slice has a stride"
+    return Chain((op,)), layout
+
+
+def _window(shape: Shape, axis: int, start: int, length: int, step: int) -> Slice:
     """The slice of one axis."""
-    rank = len(input.sizes)
+    rank = len(shape)
     starts = tuple(start if each == axis and length else 0 for each in range(rank))
-    sizes = tuple(length if each == axis else size for each, size in enumerate(input.sizes))
+    sizes = tuple(length if each == axis else size for each, size in enumerate(shape))
     return Slice(starts, sizes, tuple(step if each == axis else 1 for each in range(rank)))
 
 
@@ -218,8 +233,15 @@ def select(input: Any, dim: int, index: int) -> Any:
     size = input.sizes[axis]
     if not -size <= index < size:
         raise OutOfBoundsError(f"index {index} is out of bounds for dimension {axis} with size {size}", location=caller())
-    axes = [each for each in range(len(input.sizes)) if each != axis]
-    return _kept(input, "SelectBackward0", axes, window(input, axis, index % size, 1))
+    return show(input, "SelectBackward0", *_selected(input._layout, axis, index % size))
+
+
+@lru_cache(maxsize=1 << 12)
+def _selected(whole: Layout, axis: int, index: int) -> tuple[Chain, Layout]:
+    """The view ops of one place of an axis, and where it lies: a loop takes the same places again and again."""
+    shape, strides = (each[:axis] + each[axis + 1 :] for each in (whole.shape, whole.strides))
+    chain = Chain((_window(whole.shape, axis, index, 1, 1), Reshape(shape)))
+    return chain, Layout(shape, strides, whole.offset + index * whole.strides[axis])
 
 
 def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
@@ -242,7 +264,7 @@ def split(input: Any, split_size_or_sections: Any, dim: int = 0) -> tuple[Any, .
                                 f"dimension {axis}), but got split_sizes={lengths}", location=caller())  # fmt: skip
     parts, start = [], 0
     for length in lengths:
-        parts.append(take_view(input, name, window(input, axis, start, length)))
+        parts.append(sliced(input, axis, start, length, name=name))
         start += length
     return tuple(parts)
 
@@ -258,8 +280,7 @@ def chunk(input: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
 def unbind(input: Any, dim: int = 0) -> tuple[Any, ...]:
     """Every place of an axis."""
     axis = axis_of(dim, len(input.sizes))
-    axes = [each for each in range(len(input.sizes)) if each != axis]
-    return tuple(_kept(input, "UnbindBackward0", axes, window(input, axis, index, 1)) for index in range(input.sizes[axis]))
+    return tuple(show(input, "UnbindBackward0", *_selected(input._layout, axis, index)) for index in range(input.sizes[axis]))
 
 
 def diagonal(input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
