@@ -276,7 +276,8 @@ def test_what_is_saved_goes_with_backward() -> None:
         gc.enable()
 
 
-def test_a_long_graph_goes_back_step_by_step() -> None:
+def test_a_long_graph_goes_back_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(way_back, "MAX_NODES", 400)
     x = leaf(2)
     before = len(WAYS.known)
     y = x

@@ -256,6 +256,9 @@ def write_recipe(rule: Rule, types: Sequence[ArrayType]) -> Recipe:
     return Recipe.of(draft.operations, inputs, outputs)
 
 
+MOST_KEYED = 4096
+"""Bytes of an array that may tell rules apart by its elements."""
+
 _PLAIN = (int, float, str, bool, type(None), DType, Op)
 
 
@@ -298,7 +301,10 @@ def kept_rules(factory: Callable[P, Callable[..., Value]]) -> Callable[P, Kept]:
 
 
 def rule_key(rule: Any) -> Any:
-    """What tells a rule from others: its code and the plain values it closes over; None where it closes over more."""
+    """What tells a rule from others: its code and the plain values it closes over; None where it closes over more.
+
+    Lists and arrays count as what they hold now: a rule does not change them, and is not kept for another call.
+    """
     kind = type(rule)
     if kind is FunctionType:
         if rule.__kwdefaults__:
@@ -320,6 +326,11 @@ def rule_key(rule: Any) -> Any:
         return tuple(parts)
     if isinstance(rule, KeyedRule):
         return rule.key()
+    if kind is list or kind is slice:
+        inner = rule_key(tuple(rule) if kind is list else (rule.start, rule.stop, rule.step))
+        return None if inner is None else (kind, inner)
+    if kind is np.ndarray:
+        return (kind, rule.shape, rule.dtype.str, rule.tobytes()) if rule.nbytes <= MOST_KEYED else None
     if isinstance(rule, _PLAIN):
         # Of text one more layer: it must not be taken for a mark; of numbers the text, which tells zeros apart.
         return (str, rule) if isinstance(rule, str) else (kind, repr(rule)) if isinstance(rule, float | int) else rule

@@ -14,8 +14,9 @@ from pullback.ir.core import Builder, Value
 from pullback.ir.ops.logic import Select
 from pullback.ir.ops.shape import Reshape, Slice
 from pullback.location import caller
+from pullback.tracer.contents import known
 from pullback.tracer.semantics import elementwise as s
-from pullback.tracer.semantics import indexing
+from pullback.tracer.semantics import indexing, shapes
 from pullback.tracer.tensor_apply import DTYPE_WORDS, common_shape, constant, fit, sizes_of
 from pullback.tracer.tensor_base import TensorBase, Unseen, record, take_view, write_recorded
 from pullback.tracer.tensor_scatter import placed
@@ -170,7 +171,27 @@ def get(input: Any, index: Any) -> Any:
     input, parts = _apart(input, parts)
     ready = _advanced(parts)
     _range_checked(input, ready)
-    return record("IndexBackward0", lambda b, x: indexing.get(b, x, tuple(ready)), input)
+    arrays: list[Any] = []
+    for place, part in reversed(list(enumerate(ready))):
+        if isinstance(part, np.ndarray):
+            found = part.nonzero() if part.dtype == bool else (part,)
+            ready[place : place + 1] = [_ARRAY] * len(found)
+            arrays[:0] = found
+    return record("IndexBackward0", _at(tuple(ready)), input, *[Unseen(known(np.ascontiguousarray(each))) for each in arrays])
+
+
+_ARRAY = "array"
+"""Stands for an array in an index."""
+
+
+def _at(parts: tuple[Any, ...]) -> Any:
+    """The rule of an index, whose arrays are operands."""
+
+    def rule(b: Builder, x: Value, *arrays: Value) -> Value:
+        given = iter(arrays)
+        return indexing.get(b, x, tuple([next(given) if part is _ARRAY else part for part in parts]))
+
+    return rule
 
 
 def _with_truth(input: Any, parts: list[Any]) -> tuple[Any, list[Any]]:
@@ -285,38 +306,46 @@ def _masked(input: Any, mask: Any, number: Any) -> None:
 def gather(input: Any, dim: int, index: Any) -> Any:
     """Elements of one axis, chosen for each place."""
     along = axis_of(dim, len(input.sizes))
-    known = np.array(index.array())
-    if known.ndim != len(input.sizes):
+    places = np.array(index.array())
+    if places.ndim != len(input.sizes):
         raise AutogradError("Index tensor must have the same number of dimensions as input tensor", location=caller())
     size = input.sizes[along] if input.sizes else 1
-    outside = known[(known < 0) | (known >= size)]
+    outside = places[(places < 0) | (places >= size)]
     if outside.size:
         raise AutogradError(f"index {int(outside.flat[0])} is out of bounds for dimension {along} with size {size}",
                             location=caller(), help="gather takes indices from 0 on")  # fmt: skip
 
-    def rule(b: Builder, x: Value) -> Value:
-        cut = tuple(size if axis == along else known.shape[axis] for axis, size in enumerate(x.type.shape))
+    def rule(b: Builder, x: Value, places: Value) -> Value:
+        cut = tuple(size if axis == along else places.type.shape[axis] for axis, size in enumerate(x.type.shape))
         window = b.value(Slice((0,) * len(cut), cut, (1,) * len(cut)), x)
-        return indexing.take_along_axis(b, window, known, along)
+        return indexing.take_along_axis(b, window, places, along)
 
-    return record("GatherBackward0", rule, input)
+    return record("GatherBackward0", rule, input, Unseen(index.value))
 
 
 def index_select(input: Any, dim: int, index: Any) -> Any:
     """Places of one axis, in another order."""
     along = axis_of(dim, len(input.sizes))
-    known = np.array(index.array()).reshape(-1)
+    places = np.array(index.array())
     size = input.sizes[along] if input.sizes else 1
-    if ((known < 0) | (known >= size)).any():
+    if ((places < 0) | (places >= size)).any():
         raise OutOfBoundsError("index out of range in self", location=caller(), help=f"indices go from 0 to {size - 1}")
-    return record("IndexSelectBackward0", lambda b, x: indexing.take(b, x, known, along) if x.type.rank else x, input)
+
+    def rule(b: Builder, x: Value, places: Value) -> Value:
+        return indexing.take(b, x, shapes.reshape(b, places, -1), along) if x.type.rank else x
+
+    return record("IndexSelectBackward0", rule, input, Unseen(index.value))
 
 
 def masked_select(input: Any, mask: Any) -> Any:
     """The elements where a mask holds, in one axis."""
     shape = common_shape([input.sizes, mask.sizes])
-    known = np.broadcast_to(mask.array(), shape)
-    return record("MaskedSelectBackward0", lambda b, x: indexing.get(b, s.broadcast_to(b, x, shape), (known,)), input)
+    places = np.flatnonzero(np.broadcast_to(mask.array(), shape))
+
+    def rule(b: Builder, x: Value, places: Value) -> Value:
+        return indexing.take(b, s.broadcast_to(b, x, shape), places)
+
+    return record("MaskedSelectBackward0", rule, input, Unseen(known(places)))
 
 
 def masked_fill(input: Any, mask: Any, value: Any) -> Any:

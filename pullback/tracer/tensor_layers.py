@@ -11,13 +11,14 @@ import numpy as np
 from pullback.errors import ArgumentValueError, AutogradError, OutOfBoundsError, UnsupportedError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops import elementary as e
+from pullback.ir.ops import logic as l
 from pullback.location import caller
 from pullback.tracer.grad_mode import no_grad
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics import indexing, products, shapes
 from pullback.tracer.semantics import reductions as sr
 from pullback.tracer.tensor_apply import DTYPE_WORDS
-from pullback.tracer.tensor_base import record
+from pullback.tracer.tensor_base import Unseen, record
 from pullback.tracer.tensor_einsum import einsum
 from pullback.tracer.tensor_functional import dropout, without_gradient
 from pullback.tracer.tensor_product import matmul
@@ -34,13 +35,13 @@ def _normal(b: Builder, x: Value, axes: tuple[int, ...], eps: float) -> Value:
     return s.div(b, centre, b.value(e.Sqrt(), s.add(b, spread, eps)))
 
 
-def _affine(b: Builder, x: Value, given: Sequence[Value], weight: Any, bias: Any) -> Value:
-    """Scaled and shifted, a number for each channel."""
-    left = list(given)
+def _affine(b: Builder, x: Value, given: Sequence[Value], scaled: bool) -> Value:
+    """`scaled` and shifted by what is given, a number for each channel."""
     shape = (1, x.type.shape[1]) + (1,) * (x.type.rank - 2)
-    if weight is not None:
-        x = s.mul(b, x, shapes.reshape(b, left.pop(0), shape))
-    return s.add(b, x, shapes.reshape(b, left.pop(0), shape)) if bias is not None else x
+    numbers = [shapes.reshape(b, each, shape) for each in given]
+    if scaled:
+        x = s.mul(b, x, numbers.pop(0))
+    return s.add(b, x, numbers[0]) if numbers else x
 
 
 def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None, training: bool = False,
@@ -50,7 +51,7 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
     Raises: ArgumentValueError in training with one value a channel, or with one of the running ones alone; AutogradError
     where they are missing otherwise, or require grad.
     """
-    axes = (0, *range(2, len(input.sizes)))
+    axes, scaled = (0, *range(2, len(input.sizes))), weight is not None
     count = prod(input.sizes[axis] for axis in axes)
     running = _running(running_mean, running_var)
     if training:
@@ -59,17 +60,17 @@ def batch_norm(input: Any, running_mean: Any, running_var: Any, weight: Any = No
                                      f"torch.Size({list(input.sizes)})", location=caller())  # fmt: skip
         plain = input.detach()
         _moved(running, momentum, lambda: (plain.mean(axes), plain.var(axes)))
-        return record("NativeBatchNormBackward0", lambda b, x, *rest: _affine(b, _normal(b, x, axes, eps), rest, weight, bias),
+        return record("NativeBatchNormBackward0", lambda b, x, *given: _affine(b, _normal(b, x, axes, eps), given, scaled),
                       input, weight, bias)  # fmt: skip
     if not running:
         raise AutogradError("running_mean must be defined in evaluation mode", location=caller())
     shape = (1, input.sizes[1]) + (1,) * (len(input.sizes) - 2)
     mean, spread = (each.array().reshape(shape) for each in running)
 
-    def rule(b: Any, x: Value, *rest: Value) -> Value:
+    def rule(b: Any, x: Value, *given: Value) -> Value:
         centre = s.sub(b, x, b.capture(mean.astype(x.type.dtype.numpy)))
         scale = b.capture((1 / np.sqrt(spread + eps)).astype(x.type.dtype.numpy))
-        return _affine(b, s.mul(b, centre, scale), rest, weight, bias)
+        return _affine(b, s.mul(b, centre, scale), given, scaled)
 
     return record("NativeBatchNormBackward0", rule, input, weight, bias)
 
@@ -109,14 +110,14 @@ def _last_axes(input: Any, normalized_shape: Sequence[int], weight: Any = None, 
 
 def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """Mean 0 and variance 1 over the last axes, then scaled and shifted. Raises: AutogradError for sizes that do not fit."""
-    axes = _last_axes(input, normalized_shape, weight, bias)
+    axes, scaled = _last_axes(input, normalized_shape, weight, bias), weight is not None
 
     def rule(b: Builder, x: Value, *given: Value) -> Value:
         left = list(given)
         result = _normal(b, x, axes, eps)
-        if weight is not None:
+        if scaled:
             result = s.mul(b, result, left.pop(0))
-        return s.add(b, result, left.pop(0)) if bias is not None else result
+        return s.add(b, result, left[0]) if left else result
 
     return record("NativeLayerNormBackward0", rule, input, weight, bias)
 
@@ -124,13 +125,14 @@ def layer_norm(input: Any, normalized_shape: Sequence[int], weight: Any = None, 
 def group_norm(input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
     """Mean 0 and variance 1 of each group of channels of each example. Raises: AutogradError where groups do not divide."""
     n, c, *rest = input.sizes
+    scaled = weight is not None
     if c % num_groups:
         raise AutogradError(f"Expected number of channels in input to be divisible by num_groups, but got input of shape "
                             f"{list(input.sizes)} and num_groups={num_groups}", location=caller())  # fmt: skip
 
     def rule(b: Builder, x: Value, *given: Value) -> Value:
         flat = shapes.reshape(b, x, (n, num_groups, c // num_groups * prod(rest)))
-        return _affine(b, shapes.reshape(b, _normal(b, flat, (2,), eps), x.type.shape), given, weight, bias)
+        return _affine(b, shapes.reshape(b, _normal(b, flat, (2,), eps), x.type.shape), given, scaled)
 
     return record("NativeGroupNormBackward0", rule, input, weight, bias)
 
@@ -183,16 +185,16 @@ def embedding(input: Any, weight: Any, padding_idx: int | None = None, max_norm:
     if padding_idx is not None and not -count <= padding_idx < count:
         raise ArgumentValueError("Padding_idx must be within num_embeddings", location=caller(),
                                  help=f"the table has {count} rows")  # fmt: skip
-    silent = None if padding_idx is None else index == padding_idx % count
+    silent = None if padding_idx is None else padding_idx % count
 
-    def rule(b: Any, table: Value) -> Value:
-        rows = indexing.get(b, table, (index,))
+    def rule(b: Builder, table: Value, places: Value) -> Value:
+        rows = indexing.get(b, table, (places,))
         if silent is None:
             return rows
-        mask = s.broadcast_to(b, b.capture(silent[..., None]), rows.type.shape)
-        return s.where(b, mask, b.value(e.StopGradient(), rows), rows)
+        mask = shapes.expand_dims(b, s.apply(b, l.Equal(), places, silent), -1)
+        return s.where(b, s.broadcast_to(b, mask, rows.type.shape), b.value(e.StopGradient(), rows), rows)
 
-    return record("EmbeddingBackward0", rule, weight)
+    return record("EmbeddingBackward0", rule, weight, Unseen(input.value))
 
 
 # Padding
