@@ -17,7 +17,7 @@ from pullback.ir.core import Builder, Value
 from pullback.ir.ops.arithmetic import Add, Cast
 from pullback.ir.types import ArrayType, Shape
 from pullback.location import caller
-from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Recorded, Written, named
+from pullback.tracer.autograd import AccumulateGrad, Backward, Edge, Hook, Node, Pattern, Recorded, Written, named
 from pullback.tracer.contents import known
 from pullback.tracer.deferred import Waiting, array_of, settle
 from pullback.tracer.grad_mode import is_grad_enabled
@@ -369,10 +369,17 @@ def take_view(tensor: T, name: str, *ops: ViewOp, strides: tuple[int, ...] | Non
 
     `strides` are told where axes of size 1 make them a matter of taste.
     """
-    layout = _layout_of_view(tensor._layout, ops)
-    if strides is not None:
-        layout = Layout(layout.shape, strides, layout.offset)
-    return show(tensor, name, Chain(ops), layout)
+    return show(tensor, name, *_viewed(tensor._layout, ops, strides))
+
+
+@lru_cache(maxsize=1 << 12)
+def _viewed(whole: Layout, ops: tuple[ViewOp, ...], strides: tuple[int, ...] | None) -> tuple[Chain, Layout]:
+    layout: Layout | None = whole
+    for op in ops:
+        assert layout is not None
+        layout = layout.through(op)
+    assert layout is not None, "the caller checks that a reshape needs no copy"
+    return Chain(ops), layout if strides is None else Layout(layout.shape, strides, layout.offset)
 
 
 def show(tensor: T, name: str, ops: Chain, layout: Layout) -> T:
@@ -387,24 +394,22 @@ def show(tensor: T, name: str, ops: Chain, layout: Layout) -> T:
     view._view_name = name
     if tensor.needs_grad:
         operand = tensor.value
-        recipe = view_recipe(ops, operand)
+        recipe, pattern, step = _view_step(name, ops, operand.type.dtype, operand.type.shape)
         b = Waiting()
         slots = b.put(recipe, [operand])
-        view._grad_fn = named(name, Recorded)([tensor.edge()], recipe, slots, {}, b.location)
+        view._grad_fn = node = step.__new__(step)
+        node.begin(pattern, (tensor.edge(),), {place: slots[place] for place in pattern.reads}, {}, b.location)
         view._requires_grad = True
         view._view_of = (base.node, base._output_nr, base._counter.count)
         view._read, view._read_at = slots[recipe.outputs[0]], tensor._storage.writes
     return view
 
 
-@lru_cache(maxsize=1 << 10)
-def _layout_of_view(whole: Layout, ops: tuple[ViewOp, ...]) -> Layout:
-    layout: Layout | None = whole
-    for op in ops:
-        assert layout is not None
-        layout = layout.through(op)
-    assert layout is not None, "the caller checks that a reshape needs no copy"
-    return layout
+@lru_cache(maxsize=1 << 12)
+def _view_step(name: str, chain: Chain, dtype: DType, shape: Shape) -> tuple[Recipe, Pattern, type[Recorded]]:
+    """What a step by a chain of views does, by the name of its class."""
+    recipe = _chain_recipe(chain, dtype, shape)
+    return recipe, Pattern.of(recipe, (0,), 1, (0,)), named(name, Recorded)
 
 
 def check_writable(target: TensorBase) -> None:

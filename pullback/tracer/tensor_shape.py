@@ -54,22 +54,30 @@ def resolved(tensor: TensorBase, sizes: tuple[int, ...]) -> tuple[int, ...]:
 
 def view(input: Any, *sizes: Any) -> Any:
     """The same memory under another shape. Raises: AutogradError where that would need a copy."""
-    shape = resolved(input, given_sizes(sizes))
-    op = Reshape(shape)
-    if input._layout.through(op) is None:
+    shown = _reshaped(input._layout, resolved(input, given_sizes(sizes)))
+    if shown is None:
         raise AutogradError(
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
             "contiguous subspaces). Use .reshape(...) instead.", location=caller(),
         )  # fmt: skip
-    return take_view(input, "ViewBackward0", op)
+    return show(input, "ViewBackward0", *shown)
 
 
 def reshape(input: Any, *sizes: Any) -> Any:
     """A view where the memory allows one, else a copy."""
     shape = resolved(input, given_sizes(sizes))
-    if input._layout.through(Reshape(shape)) is not None:
-        return take_view(input, "ViewBackward0" if input._layout.is_contiguous else "ReshapeAliasBackward0", Reshape(shape))
+    shown = _reshaped(input._layout, shape)
+    if shown is not None:
+        return show(input, "ViewBackward0" if input._layout.is_contiguous else "ReshapeAliasBackward0", *shown)
     return take_view(clone(input), "UnsafeViewBackward0", Reshape(shape))
+
+
+@lru_cache(maxsize=1 << 12)
+def _reshaped(whole: Layout, shape: Shape) -> tuple[Chain, Layout] | None:
+    """The view op, and where the elements lie; None where they would have to be copied."""
+    op = Reshape(shape)
+    layout = whole.through(op)
+    return None if layout is None else (Chain((op,)), layout)
 
 
 def view_as(input: Any, other: Any) -> Any:
@@ -104,17 +112,21 @@ def permute(input: Any, *order: Any, dims: Any = None) -> Any:
     """Axes in another order."""
     wanted = given_sizes(order if dims is None else (dims,))
     order = tuple(axis_of(dim, len(input.sizes)) for dim in wanted)
-    return take_view(input, "PermuteBackward0", _transpose(order, input))
-
-
-def _transpose(order: tuple[int, ...], input: TensorBase) -> Transpose:
     if len(set(order)) < len(order):
         raise AutogradError("permute(): duplicate dims are not allowed.", location=caller())
     if len(order) != len(input.sizes):
         raise AutogradError(f"permute(sparse_coo): number of dimensions in the tensor input does not match the length of "
                             f"the desired ordering of dimensions i.e. input.dim() = {len(input.sizes)} is not equal to "
                             f"len(dims) = {len(order)}", location=caller())  # fmt: skip
-    return Transpose(order)
+    return show(input, "PermuteBackward0", *_transposed(input._layout, order))
+
+
+@lru_cache(maxsize=1 << 12)
+def _transposed(whole: Layout, order: tuple[int, ...]) -> tuple[Chain, Layout]:
+    op = Transpose(order)
+    layout = whole.through(op)
+    assert layout is not None, "every order of axes has strides"
+    return Chain((op,)), layout
 
 
 def transpose(input: Any, dim0: int, dim1: int) -> Any:
@@ -124,7 +136,7 @@ def transpose(input: Any, dim0: int, dim1: int) -> Any:
     first, second = axis_of(dim0, rank), axis_of(dim1, rank)
     if rank:
         order[first], order[second] = order[second], order[first]
-    return take_view(input, "TransposeBackward0", Transpose(tuple(order)))
+    return show(input, "TransposeBackward0", *_transposed(input._layout, tuple(order)))
 
 
 def t(input: Any) -> Any:
@@ -132,12 +144,12 @@ def t(input: Any) -> Any:
     rank = len(input.sizes)
     if rank > 2:
         raise AutogradError(f"t() expects a tensor with <= 2 dimensions, but self is {rank}D", location=caller())
-    return take_view(input, "TBackward0", Transpose(tuple(reversed(range(rank)))))
+    return show(input, "TBackward0", *_transposed(input._layout, tuple(reversed(range(rank)))))
 
 
 def reversed_axes(input: Any) -> Any:
     """``T``: all axes in reverse."""
-    return take_view(input, "PermuteBackward0", Transpose(tuple(reversed(range(len(input.sizes))))))
+    return show(input, "PermuteBackward0", *_transposed(input._layout, tuple(reversed(range(len(input.sizes))))))
 
 
 def unsqueeze(input: Any, dim: int) -> Any:
