@@ -477,3 +477,68 @@ def test_anomalies_are_looked_for_on_a_way_that_is_known() -> None:
         pytest.raises(RuntimeError, match="returned nan values in its 0th output"),
     ):
         loss.backward()
+
+
+STEPS = [
+    lambda x, n: x.add(x, alpha=0.5 + n),
+    lambda x, n: x.sub(2.0, alpha=0.5 + n),
+    lambda x, n: pb.rsub(x, 1.5 + n, alpha=2.5 + n),
+    lambda x, n: x.addcmul(x, x, value=0.5 + n),
+    lambda x, n: x.addcdiv(x, x, value=0.5 + n),
+    lambda x, n: x.lerp(2 * x, 0.01 * n),
+    lambda x, n: x.detach().clone().add_(x.detach(), alpha=0.5 + n),
+    lambda x, n: functional.layer_norm(x, (4,), x[0], x[1]),
+    lambda x, n: functional.group_norm(x.view(1, 4, 4), 2, x[0], x[1]),
+    lambda x, n: functional.batch_norm(x, None, None, x[0], x[1], training=True),
+    lambda x, n: functional.conv2d(x.view(1, 1, 4, 4), x[:2, :2].reshape(1, 1, 2, 2), padding=1),
+    lambda x, n: functional.avg_pool2d(x.view(1, 1, 4, 4), 2, padding=1, count_include_pad=False),
+    lambda x, n: functional.pad(x, (1, 2)),
+    lambda x, n: functional.embedding(pb.tensor([n % 4, 1]), x, padding_idx=1),
+    lambda x, n: x[pb.tensor([n % 4, 1])],
+    lambda x, n: x[:, [n % 4, 2], None],
+    lambda x, n: x[pb.tensor([n % 4, 1]), pb.tensor([1, n % 3])],
+    lambda x, n: x.gather(1, pb.tensor([[n % 4, 0]] * 4)),
+    lambda x, n: x.index_select(1, pb.tensor([n % 4, 0])),
+    lambda x, n: x.flip(0).roll(1, 1),
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_numbers_and_indices_that_change_make_no_new_plans_or_graphs(step: Callable[..., Any]) -> None:
+    x = leaf(4, 4)
+    plans, graphs = [], []
+    for number in range(1, 6):
+        step(x, number).sum().tolist()
+        plans.append(len(PLANS.known))
+        graphs.append(len(ENGINE.graphs))
+    assert plans[1] == plans[4]
+    assert graphs[1] == graphs[4]
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_an_optimizers_steps_are_one_graph(name: str) -> None:
+    x = leaf(5)
+    optimizer = getattr(pb.optim, name)([x], lr=0.1)
+    graphs = []
+    for number in range(6):
+        optimizer.param_groups[0]["lr"] = 0.1 / (1 + number)
+        optimizer.zero_grad()
+        loss = (x * x).sum()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+        graphs.append(len(ENGINE.graphs))
+    assert graphs[2] == graphs[5]
+
+
+def test_alpha_has_to_fit_what_is_added() -> None:
+    whole = pb.tensor([1, 2])
+    for add in (whole.add, whole.sub, whole.clone().add_, whole.clone().sub_):
+        with pytest.raises(PullbackError, match="alpha must not be a floating point number"):
+            add(whole, alpha=0.5)
+    with pytest.raises(PullbackError, match="Boolean alpha only supported for Boolean results"):
+        whole.add(whole, alpha=True)
+    assert whole.add(whole, alpha=2).tolist() == [3, 6]
+    assert whole.addcmul(whole, whole, value=0.5).tolist() == [1, 2]
+    with pytest.raises(PullbackError, match='"lerp_kernel_scalar" not implemented for'):
+        whole.lerp(whole, 0.5)

@@ -531,11 +531,7 @@ class Tensor(TensorMethods):
 
     # In place
 
-    def add_(self, other: Any, *, alpha: Any = 1) -> Any:
-        return written("AddBackward0", ar._times(ar._add, alpha), self, other)
-
-    def sub_(self, other: Any, *, alpha: Any = 1) -> Any:
-        return written("SubBackward0", ar._times(ar._sub, alpha), self, other)
+    add_, sub_ = ar.add_to, ar.subtract_from
 
     def mul_(self, other: Any) -> Any:
         return written("MulBackward0", ar._mul, self, other)

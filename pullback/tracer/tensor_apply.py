@@ -34,7 +34,18 @@ from pullback.tracer.tensor_base import (
 from pullback.tracer.tensor_plan import PLANS, Plan, rule_identity
 
 Number: TypeAlias = "bool | int | float"
-Operand: TypeAlias = "TensorBase | Number"
+
+
+class Hidden:
+    """A number among the operands that no graph shows: `alpha` of `add`. Another number is no other step."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: Number) -> None:
+        self.number = number
+
+
+Operand: TypeAlias = "TensorBase | Number | Hidden"
 Rule: TypeAlias = Callable[..., Value]
 
 _default_float: ContextVar[DType] = ContextVar("pullback_default_float", default=dtypes.f32)
@@ -72,11 +83,13 @@ def number_dtype(number: Number) -> DType:
 
 
 def result_dtype(operands: Sequence[Operand]) -> DType:
-    """torch.result_type of any number of operands."""
+    """torch.result_type of any number of operands, without hidden numbers."""
     levels: list[DType | None] = [None, None, None]
     for operand in operands:
         if isinstance(operand, TensorBase):
             level, dtype = (0 if operand.sizes else 1), operand.dtype_
+        elif isinstance(operand, Hidden):
+            continue
         else:
             level, dtype = 2, number_dtype(operand)
         before = levels[level]
@@ -112,7 +125,7 @@ def own_float_dtype(operands: Sequence[Operand]) -> DType:
     return as_float(own_dtype(operands))
 
 
-_OPERANDS = (TensorBase, float, int)
+_OPERANDS = (TensorBase, float, int, Hidden)
 
 
 def checked(operand: Any, tensor: TensorBase, name: str = "") -> Operand:
@@ -127,8 +140,10 @@ def checked(operand: Any, tensor: TensorBase, name: str = "") -> Operand:
     )  # fmt: skip
 
 
-def constant(number: Number, dtype: DType) -> Value:
+def constant(number: Number | Hidden, dtype: DType) -> Value:
     """A Python number as a value of its own: it may differ from call to call without another graph."""
+    if isinstance(number, Hidden):
+        number = number.number
     return _known_other_than_zero(number, dtype) if number else _known_of(number, dtype)
 
 
@@ -148,7 +163,7 @@ def _known_number(content: bytes, dtype: DType) -> Value:
     return known(np.frombuffer(content, dtype.numpy).reshape(()))
 
 
-def fit(b: Builder, operand: Value | Number, dtype: DType, shape: tuple[int, ...]) -> Value:
+def fit(b: Builder, operand: Value | Number | Hidden, dtype: DType, shape: tuple[int, ...]) -> Value:
     """An operand in a dtype and shape."""
     if not isinstance(operand, Value):
         operand = constant(operand, dtype)
@@ -231,7 +246,7 @@ def as_values(operands: Sequence[Operand], dtype: DType, gaps: bool = True) -> l
             found.append(operand)
         else:
             number = constant(operand, dtype)
-            found.append(number if gaps else Unseen(number))
+            found.append(number if gaps and not isinstance(operand, Hidden) else Unseen(number))
     return found
 
 

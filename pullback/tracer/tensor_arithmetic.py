@@ -21,8 +21,10 @@ from pullback.tracer.recipe import Kept, kept_rules
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.tensor_apply import (
     Fitted,
+    Hidden,
     Number,
     Operand,
+    Rule,
     apply,
     as_values,
     broadcast,
@@ -34,6 +36,7 @@ from pullback.tracer.tensor_apply import (
     own_dtype,
     own_float_dtype,
     result_dtype,
+    written,
 )
 from pullback.tracer.tensor_base import TensorBase, Unseen, record
 
@@ -51,27 +54,49 @@ def _mul(b: Builder, x: Value, y: Value) -> Value:
     return b.value(l.LogicalAnd() if x.type.dtype.is_bool else a.Mul(), x, y)
 
 
-def _times(rule: Callable[..., Value], alpha: Number) -> Callable[..., Value]:
-    """A rule of x and alpha * y."""
-    if alpha == 1:
-        return rule
+@Kept
+def _add_times(b: Builder, x: Value, y: Value, factor: Value) -> Value:
+    return _add(b, x, _mul(b, y, factor))
 
-    def scaled(b: Builder, x: Value, y: Value) -> Value:
-        return rule(b, x, _mul(b, y, s.number(b, alpha, y.type.dtype, y.type.shape)))
 
-    return scaled
+@Kept
+def _sub_times(b: Builder, x: Value, y: Value, factor: Value) -> Value:
+    return _sub(b, x, _mul(b, y, factor))
+
+
+def scaled(rule: Rule, times: Rule, input: Any, other: Any, alpha: Number) -> tuple[Rule, tuple[Operand, ...]]:
+    """The rule of a sum or difference with alpha * other, and its operands. Raises: AutogradError for an unfit `alpha`."""
+    if type(alpha) is int and alpha == 1:
+        return rule, (input, other)
+    dtype = result_dtype((input, other))
+    if isinstance(alpha, float) and not dtype.is_float:
+        raise AutogradError("For integral input tensors, argument alpha must not be a floating point number.",
+                            location=caller())  # fmt: skip
+    if isinstance(alpha, bool) and not dtype.is_bool:
+        raise AutogradError("Boolean alpha only supported for Boolean results.", location=caller())
+    return times, (input, other, Hidden(alpha))
 
 
 def add(input: Any, other: Any, *, alpha: Number = 1) -> Any:
     """input + alpha * other."""
-    other = checked(other, input, "+")
-    return apply("AddBackward0", _times(_add, alpha), (input, other), result_dtype)
+    return apply("AddBackward0", *scaled(_add, _add_times, input, checked(other, input, "+"), alpha), result_dtype)
 
 
 def sub(input: Any, other: Any, *, alpha: Number = 1) -> Any:
     """input - alpha * other."""
-    other = checked(other, input, "-")
-    return apply("SubBackward0", _times(_sub, alpha), (input, other), _difference_dtype)
+    return apply("SubBackward0", *scaled(_sub, _sub_times, input, checked(other, input, "-"), alpha), _difference_dtype)
+
+
+def add_to(input: Any, other: Any, *, alpha: Number = 1) -> Any:
+    """``input += alpha * other``."""
+    rule, (target, *others) = scaled(_add, _add_times, input, checked(other, input, "+"), alpha)
+    return written("AddBackward0", rule, target, *others)
+
+
+def subtract_from(input: Any, other: Any, *, alpha: Number = 1) -> Any:
+    """``input -= alpha * other``."""
+    rule, (target, *others) = scaled(_sub, _sub_times, input, checked(other, input, "-"), alpha)
+    return written("SubBackward0", rule, target, *others)
 
 
 def _difference_dtype(operands: Sequence[Operand]) -> DType:
@@ -86,13 +111,17 @@ def _difference_dtype(operands: Sequence[Operand]) -> DType:
     return dtype
 
 
+@Kept
+def _from(b: Builder, x: Value, y: Value, *factors: Value) -> Value:
+    return _sub_times(b, y, x, *factors) if factors else _sub(b, y, x)
+
+
 def rsub(input: Any, other: Any, *, alpha: Number = 1) -> Any:
     """other - alpha * input."""
     other = checked(other, input, "-")
-    dtype, difference = _difference_dtype((input, other)), _times(_sub, alpha)
-    if isinstance(other, TensorBase):
-        return apply("RsubBackward0", lambda b, x, y: difference(b, y, x), (input, other), dtype)
-    return apply("RsubBackward1", lambda b, x: difference(b, fit(b, other, dtype, x.type.shape), x), (input,), dtype)
+    _, (_, _, *factors) = scaled(_sub, _sub_times, other, input, alpha)
+    name, second = ("RsubBackward0", other) if isinstance(other, TensorBase) else ("RsubBackward1", Hidden(other))
+    return apply(name, _from, (input, second, *factors), _difference_dtype((input, other)))
 
 
 def mul(input: Any, other: Any) -> Any:

@@ -16,9 +16,10 @@ from pullback.ir.ops import elementary as e
 from pullback.ir.ops import logic as l
 from pullback.ir.ops import special as sp
 from pullback.location import caller
+from pullback.tracer.recipe import Kept
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.special import RULES
-from pullback.tracer.tensor_apply import DTYPE_WORDS, apply, checked, emit, float_dtype, own_float_dtype, result_dtype
+from pullback.tracer.tensor_apply import DTYPE_WORDS, Hidden, apply, checked, emit, float_dtype, own_float_dtype, result_dtype
 from pullback.tracer.tensor_arithmetic import clamp, div, mul, pow, rsub, sgn, unary
 from pullback.tracer.tensor_base import TensorBase, record
 from pullback.tracer.ufuncs import is_finite, is_inf, is_nan, sign_bit
@@ -208,30 +209,43 @@ def float_power(input: Any, exponent: Any) -> Any:
 
 
 def lerp(input: Any, end: Any, weight: Any) -> Any:
-    """input + weight * (end - input), exact at both ends."""
-    operands = (input, end, weight) if isinstance(weight, TensorBase) else (input, end)
+    """input + weight * (end - input), exact at both ends. Raises: AutogradError for what are no floats."""
+    dtype = result_dtype((input, end))
+    if not dtype.is_float:
+        raise AutogradError(f"\"lerp_kernel_scalar\" not implemented for '{DTYPE_WORDS[dtype.name]}'", location=caller())
+    if isinstance(weight, TensorBase):
+        return apply("LerpBackward1", _between, (input, end, weight), dtype)
+    rule, part = (_after_start, weight) if weight < 0.5 else (_before_end, 1 - weight)
+    return apply("LerpBackward0", rule, (input, end, Hidden(part)), dtype)
 
-    def rule(b: Builder, x: Value, y: Value, *weights: Value) -> Value:
-        rest = s.sub(b, y, x)
-        if not weights:
-            near = weight < 0.5
-            return s.add(b, x, s.mul(b, rest, weight)) if near else s.sub(b, y, s.mul(b, rest, 1 - weight))
-        (w,) = weights
-        before, after = s.add(b, x, s.mul(b, w, rest)), s.sub(b, y, s.mul(b, rest, s.sub(b, 1.0, w)))
-        return s.where(b, s.apply(b, l.Less(), s.absolute(b, w), 0.5), before, after)
 
-    return apply(f"LerpBackward{len(operands) - 2}", rule, operands, result_dtype((input, end)))
+@Kept
+def _after_start(b: Builder, x: Value, y: Value, part: Value) -> Value:
+    return s.add(b, x, s.mul(b, s.sub(b, y, x), part))
+
+
+@Kept
+def _before_end(b: Builder, x: Value, y: Value, part: Value) -> Value:
+    return s.sub(b, y, s.mul(b, s.sub(b, y, x), part))
+
+
+@Kept
+def _between(b: Builder, x: Value, y: Value, weight: Value) -> Value:
+    near = s.apply(b, l.Less(), s.absolute(b, weight), 0.5)
+    return s.where(b, near, _after_start(b, x, y, weight), _before_end(b, x, y, s.sub(b, 1.0, weight)))
 
 
 def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     """input + value * tensor1 * tensor2."""
-
-    def rule(b: Builder, x: Value, y: Value, z: Value) -> Value:
-        product = s.mul(b, y, z)
-        return s.add(b, x, product if value == 1 else s.mul(b, product, value))
-
     operands = (input, tensor1, tensor2)
-    return apply("AddcmulBackward0", rule, operands, result_dtype(operands))
+    factors = () if value == 1 else (Hidden(value),)
+    return apply("AddcmulBackward0", _plus_product, (*operands, *factors), result_dtype(operands))
+
+
+@Kept
+def _plus_product(b: Builder, x: Value, y: Value, z: Value, *factors: Value) -> Value:
+    product = s.mul(b, y, z)
+    return s.add(b, x, s.mul(b, product, factors[0]) if factors else product)
 
 
 def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
@@ -241,11 +255,13 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
     if not dtype.is_float:
         raise AutogradError("Integer division with addcdiv is no longer supported, and in a future release addcdiv will "
                             "perform a true division of tensor1 and tensor2.", location=caller())  # fmt: skip
+    factors = () if value == 1 else (Hidden(value),)
+    return apply("AddcdivBackward0", _plus_quotient, (*operands, *factors), dtype)
 
-    def rule(b: Builder, x: Value, y: Value, z: Value) -> Value:
-        return s.add(b, x, s.div(b, y if value == 1 else s.mul(b, y, value), z))
 
-    return apply("AddcdivBackward0", rule, operands, dtype)
+@Kept
+def _plus_quotient(b: Builder, x: Value, y: Value, z: Value, *factors: Value) -> Value:
+    return s.add(b, x, s.div(b, s.mul(b, y, factors[0]) if factors else y, z))
 
 
 def _shifted(op: Op) -> Callable[..., Any]:
