@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 
 from pullback.errors import ArgumentValueError
+from pullback.ir.core import Builder, Value
+from pullback.ir.ops import arithmetic as a
+from pullback.ir.ops import elementary as e
 from pullback.location import caller
-from pullback.optim.optimizer import Optimizer, checked
+from pullback.optim.optimizer import Optimizer, checked, write_together
+from pullback.tracer.semantics import elementwise as s
 
 
 class Adam(Optimizer):
@@ -38,21 +42,39 @@ class Adam(Optimizer):
             state["exp_avg"], state["exp_avg_sq"] = parameter.of_array(zeros), parameter.of_array(zeros.copy())
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = parameter.of_array(zeros.copy())
-        state["step"] += 1
-        step, rate = state["step"].item(), float(group["lr"])
-        if group["weight_decay"]:
-            if group["decoupled_weight_decay"]:
-                parameter.mul_(1 - rate * group["weight_decay"])
-            else:
-                gradient = gradient.add(parameter, alpha=group["weight_decay"])
+        step, rate = state["step"].item() + 1, float(group["lr"])
+        state["step"] = parameter.of_array(np.array(step, np.float32))
         first, second = group["betas"]
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        mean.lerp_(gradient, 1 - first)
-        square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        decay = rate * group["weight_decay"] if group["decoupled_weight_decay"] else group["weight_decay"]
+        targets = [parameter, state["exp_avg"], state["exp_avg_sq"]]
         if group["amsgrad"]:
-            square = state["max_exp_avg_sq"].copy_(state["max_exp_avg_sq"].maximum(square))
-        size = (square.sqrt() / (1 - second**step) ** 0.5).add_(group["eps"])
-        parameter.addcdiv_(mean, size, value=-rate / (1 - first**step))
+            targets.append(state["max_exp_avg_sq"])
+        numbers = (first, 1 - first, second, 1 - second, (1 - second**step) ** 0.5, group["eps"], -rate / (1 - first**step),
+                   1 - decay if group["decoupled_weight_decay"] else decay)  # fmt: skip
+        write_together(_rule(first > 0.5, bool(decay), group["decoupled_weight_decay"], group["amsgrad"]), targets, gradient,
+                       numbers)  # fmt: skip
+
+
+def _rule(near: bool, decays: bool, decoupled: bool, keeps_largest: bool) -> Any:
+    """A step of one parameter; its mean of gradients moves from where it was (`near`), or is a part off the gradient."""
+
+    def rule(b: Builder, x: Value, mean: Value, square: Value, *rest: Value) -> list[Value]:
+        largest = rest[:-9]
+        gradient, first, new, second, newer, correction, eps, rate, decay = rest[-9:]
+        if decays and decoupled:
+            x = s.mul(b, x, decay)
+        elif decays:
+            gradient = s.add(b, gradient, s.mul(b, x, decay))
+        way = s.sub(b, gradient, mean)
+        mean = s.add(b, mean, s.mul(b, way, new)) if near else s.sub(b, gradient, s.mul(b, way, first))
+        square = s.add(b, s.mul(b, square, second), s.mul(b, s.mul(b, gradient, gradient), newer))
+        results = [mean, square]
+        if keeps_largest:
+            results.append(b.value(a.Maximum(), largest[0], square))
+        size = s.add(b, s.div(b, b.value(e.Sqrt(), results[-1]), correction), eps)
+        return [s.add(b, x, s.div(b, s.mul(b, mean, rate), size)), *results]
+
+    return rule
 
 
 class AdamW(Adam):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pullback.errors import ArgumentError, ArgumentValueError, UnsupportedError
 from pullback.location import caller
 from pullback.tracer.grad_mode import enable_grad, no_grad
-from pullback.tracer.tensor_base import TensorBase
+from pullback.tracer.recipe import Rule
+from pullback.tracer.tensor_apply import constant
+from pullback.tracer.tensor_base import TensorBase, Unseen, record_many
 
 
 class Optimizer:
@@ -116,6 +118,13 @@ class Optimizer:
             lines.append(f"Parameter Group {number}")
             lines += [f"    {key}: {group[key]}" for key in sorted(group) if key != "params"]
         return "\n".join([*lines, ")"])
+
+
+def write_together(rule: Rule, targets: Sequence[Any], gradient: Any, numbers: Sequence[float]) -> None:
+    """Let a rule of the targets, a gradient and numbers give the targets' new elements, in one step."""
+    known = [Unseen(constant(number, targets[0].dtype_)) for number in numbers]
+    for target, result in zip(targets, record_many("", rule, *targets, gradient, *known), strict=True):
+        target.overwrite(result.value)
 
 
 def checked(name: str, value: float) -> None:
