@@ -152,6 +152,9 @@ class _Region:
             target = self.plan.yields[index]
             if self.plan.makers.get(target) != position or not self.may_overwrite(value, target, position):
                 continue
+            if any(self.storage.same(target, other) for other in self.bound):
+                # What is yielded several times is made in the memory of one state, and copied to the others.
+                continue
             if self.last.get(value, -1) < position or (isinstance(step, Group) and self.reads_in_order(step, value)):
                 self.storage.join(target, value)
 
