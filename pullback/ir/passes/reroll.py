@@ -161,14 +161,14 @@ def _handing(left: Sequence[Run], users: Users, worth: int) -> list[tuple[Run, O
         makers = {result: (run.first, (number - run.first) % run.period, result.index) for run in runs
                   for number in range(run.first, run.last) for result in run.scan.operations[number].results}  # fmt: skip
         rows = [_rows(run, makers) for run in runs]
-        uses = [set(_uses(run, each)) for run, each in zip(runs, rows, strict=True)]
-        outputs = [outputs_of(run, users, set[Use]().union(*uses[:place], *uses[place + 1 :]))
-                   for place, run in enumerate(runs)]  # fmt: skip
-        pays = [each is not None and _pays(run, each, worth, operands)
-                for run, each, operands in zip(runs, outputs, rows, strict=True)]  # fmt: skip
-        if all(pays):
-            return [(run, each) for run, each, operands in zip(runs, outputs, rows, strict=True) if each and not operands]
-        runs = [run for run, good in zip(runs, pays, strict=True) if good]
+        givers = {makers[role.values[0]][0] for each in rows for role in each}
+        handed = {use for run, each in zip(runs, rows, strict=True) for use in _uses(run, each)}
+        found = [(run, outputs, each) for run, each in zip(runs, rows, strict=True)
+                 if (each or run.first in givers) and (outputs := outputs_of(run, users, handed)) is not None
+                 and _pays(run, outputs, worth, each)]  # fmt: skip
+        if len(found) == len(runs):
+            return [(run, outputs) for run, outputs, each in found if not each]
+        runs = [run for run, _, _ in found]
     return []
 
 
