@@ -25,6 +25,7 @@ from pullback.tracer.semantics.elementwise import cast
 from pullback.tracer.semantics.indexing import expand, wrapped
 from pullback.tracer.semantics.shapes import reshape
 from pullback.tracer.traced import Traced, array_of
+from pullback.tracer.undefined import NotAnArray
 
 Array = np.ndarray[Any, Any]
 
@@ -212,7 +213,7 @@ def is_array(part: Any) -> bool:
     """Whether a part of an index is an array, a mask or a list; scalars that are integers are not."""
     if isinstance(part, Traced):
         return bool(part.type.rank) or not part.type.dtype.is_integer
-    return isinstance(part, np.ndarray | list | bool | np.bool_)
+    return isinstance(part, np.ndarray | list | bool | np.bool_ | NotAnArray)
 
 
 def _number(recorder: Recorder, index: Traced, size: int) -> Along:

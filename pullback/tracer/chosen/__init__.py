@@ -1,0 +1,1 @@
+"""The elements of an array that a computed mask chooses: how many they are is only known when the compiled code runs."""

@@ -1,0 +1,242 @@
+"""What `x[mask]` is where the mask is computed: all elements of x, and which of them are there.
+
+Nothing is compressed. Operations are done on all elements, and whatever leaves (a sum, an assignment) takes in those that
+the mask chooses. What comes in passes through a select on the mask, so that the cotangents of the others are exactly 0,
+whatever their values and derivatives are; and so does what has mixed elements with each other.
+"""
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from pullback.dtypes import boolean
+from pullback.errors import ConcreteError, TraceError
+from pullback.ir.complaint import Complaint, Hole
+from pullback.ir.core import Op, Value, has_attributes
+from pullback.ir.ops.check import Check
+from pullback.ir.types import Shape
+from pullback.location import caller
+from pullback.tracer.memory import ReadOnly, root_of
+from pullback.tracer.record import Recorder
+from pullback.tracer.semantics import elementwise as s
+from pullback.tracer.semantics.shapes import reshape
+from pullback.tracer.traced import Traced, active, array_of
+from pullback.tracer.undefined import NotAnArray
+
+WHAT = "the elements that a computed mask chooses"
+UNKNOWN = "how many they are is only known when the compiled code runs"
+WAY_OUT = "use np.where(mask, x, 0), or where=mask in np.sum, np.mean and their kin"
+
+
+class Chosen(NotAnArray):
+    """``(t[before, n, rest], bool[n])``: an array whose axis `at` has those of n places that the mask chooses.
+
+    It owns `values`, whose elements beside the mask are of no meaning; `mask` is never written. With `is_place`, each
+    element is its own place along the axis: what np.flatnonzero gives.
+    """
+
+    __slots__ = ("at", "is_place", "mask", "values")
+    __array_priority__ = 1001.0
+    values: Any
+    mask: Any
+
+    def __init__(self, values: Traced, mask: Traced, at: int, is_place: bool = False) -> None:
+        self.values = values
+        self.mask = mask
+        self.at = at
+        self.is_place = is_place
+
+    def like(self, values: Any, at: int | None = None, mask: Any = None) -> Any:
+        """Other elements chosen in the same way, if nothing else is said."""
+        return type(self)(values, self.mask if mask is None else mask, self.at if at is None else at)
+
+    def copy(self, order: str = "C") -> Any:
+        return self.like(self.values.copy())
+
+    def astype(self, dtype: Any, *args: Any, **named: Any) -> Any:
+        return self.like(self.values.astype(dtype, *args, **named))
+
+    # What is known of it
+
+    @property
+    def ndim(self) -> int:
+        return len(self.values.shape)
+
+    @property
+    def dtype(self) -> Any:
+        return self.values.dtype
+
+    @property
+    def itemsize(self) -> int:
+        return int(self.dtype.itemsize)
+
+    @property
+    def count(self) -> Any:
+        """How many places are chosen, as a traced Python integer."""
+        found = np.sum(self.mask)
+        found.weak = True
+        return found
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        sizes = self.values.shape
+        return (*sizes[: self.at], self.count, *sizes[self.at + 1 :])
+
+    @property
+    def size(self) -> Any:
+        sizes = self.values.shape
+        rows = 1
+        for size in (*sizes[: self.at], *sizes[self.at + 1 :]):
+            rows *= size
+        return self.count * rows
+
+    @property
+    def from_right(self) -> int:
+        """The axis of unknown length, counted from 1 at the last one: NumPy broadcasts from there."""
+        return self.ndim - self.at
+
+    def __repr__(self) -> str:
+        return f"<{WHAT} of {self.values.type}>"
+
+    # What cannot be traced
+
+    def fail(self, *args: Any, **named: Any) -> NoReturn:
+        """Raises: TraceError."""
+        raise TraceError(f"{WHAT} cannot be used here: {UNKNOWN}", location=caller(), help=WAY_OUT)
+
+    def refuse(self, what: str, help: str = WAY_OUT) -> NoReturn:
+        """Raises: TraceError for `what` is not traced."""
+        raise TraceError(f"{what} of {WHAT} is not traced: {UNKNOWN}", location=caller(), help=help)
+
+    def returned(self, path: str) -> NoReturn:
+        """Raises: TraceError for elements that a function returns."""
+        raise TraceError(f"the {path} is {WHAT}: {UNKNOWN}", location=caller(),
+                         help="return sums of them, or np.where(mask, x, 0) and the mask")  # fmt: skip
+
+    def _concrete(self, what: str, help: str) -> NoReturn:
+        raise ConcreteError(f"{what} of {WHAT}: {UNKNOWN}", location=caller(), help=help)
+
+    def __len__(self) -> int:
+        self._concrete("len()", "use x.size, or np.count_nonzero(mask)")
+
+    def __iter__(self) -> NoReturn:
+        self._concrete("a loop over the items", "loop over all elements, with an if in the loop")
+
+    def __bool__(self) -> bool:
+        self._concrete("the truth", "use x.any(), x.all(), or x.size > 0")
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NoReturn:
+        self._concrete("an ndarray", "leave them as they are, or " + WAY_OUT)
+
+    def __float__(self) -> float:
+        self._concrete("float()", "take an element, x[mask][0], or a sum")
+
+    def __int__(self) -> int:
+        self._concrete("int()", "take an element, x[mask][0], or a sum")
+
+    def __index__(self) -> int:
+        self._concrete("an index, a size or a range", "take an element, x[mask][0]")
+
+    def item(self, *args: Any) -> NoReturn:
+        self._concrete("item()", "take an element, x[mask][0]")
+
+    def tolist(self) -> NoReturn:
+        self._concrete("tolist()", "return sums, or np.where(mask, x, 0) and the mask")
+
+    def __contains__(self, item: Any) -> NoReturn:
+        self._concrete("`in`", "use np.any(x[mask] == item)")
+
+    def __hash__(self) -> int:
+        raise TraceError(f"{WHAT} cannot be a dict key or set element", location=caller())
+
+    def __reduce__(self) -> NoReturn:
+        raise TraceError("a traced value cannot be pickled", location=caller())
+
+
+def spread(b: Recorder, mask: Value, shape: Shape, at: int) -> Value:
+    """The mask along axis `at` of a shape: ``bool[n] -> bool[shape]``."""
+    sizes = [1] * len(shape)
+    sizes[at] = mask.type.shape[0]
+    return s.broadcast_to(b, reshape(b, mask, tuple(sizes)), shape)
+
+
+def filled(c: Chosen, value: Any) -> Any:
+    """All elements, a number in place of those that are not chosen."""
+    b = active()
+    whole = array_of(b, c.values)
+    other = s.number(b, value, whole.type.dtype, whole.type.shape)
+    return b.wrap(s.where(b, spread(b, array_of(b, c.mask), whole.type.shape, c.at), whole, other))
+
+
+def guarded(b: Recorder, value: Value, mask: Value, at: int) -> Value:
+    """`value` where it is chosen, else 1: a number that few functions find fault with."""
+    other = s.number(b, 1, value.type.dtype, value.type.shape)
+    return s.where(b, spread(b, mask, value.type.shape, at), value, other)
+
+
+def entering(c: Chosen, values: Any, at: int | None = None) -> Any:
+    """`values`, computed from elements of other places or of outside, chosen as `c` is."""
+    b = active()
+    at = c.at if at is None else at
+    return c.like(b.wrap(guarded(b, array_of(b, values), array_of(b, c.mask), at)), at)
+
+
+def freeze(c: Chosen) -> None:
+    """Let nobody change the elements: others were copied of which NumPy has views."""
+    root = root_of(c.values)
+    if root.memory is None:
+        root.state = (None, ReadOnly(root.value, f"assigning into {WHAT}, of which a part was taken before",
+                                     "take a copy of the part: y = x[mask][1:].copy()"))  # fmt: skip
+
+
+def same_mask(b: Recorder, one: Chosen, two: Chosen) -> bool:
+    """Whether two masks are known to be equal: they are one value, or computed alike, as in ``x[x > 0] * y[x > 0]``."""
+    return computed_alike(array_of(b, one.mask), array_of(b, two.mask))
+
+
+def computed_alike(one: Value, two: Value) -> bool:
+    """Whether two values come from the same ops, in the same order, on the same values."""
+    stack, seen = [(one, two)], set()
+    while stack:
+        pair = stack.pop()
+        left, right = pair
+        if left is right or pair in seen:
+            continue
+        seen.add(pair)
+        first, second = left.owner, right.owner
+        if first is None or second is None or left.index != right.index or first.regions or second.regions:
+            return False
+        if _tells(first.op) != _tells(second.op):
+            return False
+        if len(first.operands) != len(second.operands) or left.type != right.type:
+            return False
+        stack += zip(first.operands, second.operands, strict=True)
+    return True
+
+
+def _tells(op: Op) -> Any:
+    """What tells an op: its class, or itself if it has attributes."""
+    kind: Any = type(op)
+    return op if has_attributes(kind) else kind
+
+
+def other_mask() -> TraceError:
+    """The error for two masks."""
+    return TraceError(
+        f"{WHAT} together with those that another mask chooses: how they stand beside each other is only known when the "
+        "compiled code runs", location=caller(),
+        help="name the mask once, m = x > 0, and choose by it everywhere; or use np.where(mask, x, 0)",
+    )  # fmt: skip
+
+
+def check(b: Recorder, holds: Any, error: BaseException, *shown: Any) -> None:
+    """Raise `error` when the compiled code runs and `holds` is false; marks in its message stand for `shown`."""
+    holes = [Hole(place, weak=True) for place in range(len(shown))]
+    complaint = Complaint.of(error, holes)
+    b.emit(Check(complaint), s.cast(b, array_of(b, holds), boolean), *[array_of(b, each) for each in shown])
+
+
+def check_some(c: Chosen, message: str) -> None:
+    """Raise a ValueError when the compiled code runs and nothing is chosen."""
+    check(active(), np.any(c.mask), ValueError(message))
