@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.testing import overrides
 
 import pullback as pb
-from pullback.errors import PullbackError
+from pullback.errors import PullbackError, TraceError
+from pullback.tracer.chosen.array import ELEMENTWISE, FUNCTIONS
 
 from numpy_support import assert_same, gradients_agree  # isort: skip
 
@@ -21,6 +23,7 @@ RANDOM = np.random.default_rng(7)
 X = np.array([0.7, -1.2, 2.5, 0.3, -0.4, 1.9, -2.2])
 Y = RANDOM.normal(size=7)
 A, W = RANDOM.normal(size=(7, 3)), RANDOM.normal(size=3)
+B = RANDOM.normal(size=(2, 4, 3))
 
 
 def numpys(function: Function, *arguments: Any) -> Any:
@@ -99,6 +102,65 @@ def many_axes(a: Any, w: Any) -> Any:
     return z
 
 
+def set_among_chosen(a: Any, w: Any) -> Any:
+    c = a[a[:, 0] > 0]
+    c[c[:, 1] > 0] *= 3.0
+    c[c > 0.5] = 0.25
+    c[c[:, 2] > 0] = w
+    d = c[:, 1]
+    d += 1.0
+    c[:] = c * w[0]
+    c.T[...] = c.T**2
+    return np.sum(c, axis=0)
+
+
+def set_pairs(a: Any, w: Any) -> Any:
+    rows, columns = np.nonzero(a > 0.3)
+    z = np.zeros((7, 3))
+    z[rows, columns] = a[rows, columns] ** 2
+    z[rows, (columns + 1) % 3] += w[columns]
+    np.add.at(z, (rows // 2, columns), a[rows, columns])
+    np.maximum.at(z, (rows, columns), 0.2)
+    z[rows] *= 1.5
+    return z
+
+
+def clusters(x: Any, centers: Any) -> Any:
+    label = np.argmin(np.sum((x[:, None] - centers) ** 2, axis=2), axis=1)
+    return np.stack([x[label == k].mean(axis=0) for k in range(2)])
+
+
+def energy(p: Any) -> Any:
+    apart = np.sum((p[:, None] - p) ** 2, axis=2)
+    near = (apart > 0) & (apart < 4.0)
+    i, j = np.nonzero(np.triu(near))
+    return np.sum(np.exp(-np.sqrt(apart[near]))) - np.sum(1 / np.sqrt(np.sum((p[i] - p[j]) ** 2, axis=1)))
+
+
+def huber(r: Any) -> Any:
+    size = np.abs(r)
+    near = size <= 1.0
+    out = np.empty(7)
+    out[near] = 0.5 * r[near] ** 2
+    out[~near] = size[~near] - 0.5
+    return out
+
+
+def whittled(x: Any) -> Any:
+    count = 0
+    while np.sum(x[x > 0]) > 1.0 and count < 50:
+        x = x * 0.8
+        count += 1
+    for _ in range(30):
+        above = x > 0.1
+        x = x * 1.0
+        x[above] -= 0.05 * x[above] ** 2
+    chosen = x[x > 0]
+    for _ in range(30):
+        chosen *= 0.99
+    return np.sum(chosen**2)
+
+
 PROGRAMS: dict[str, tuple[Function, tuple[Any, ...]]] = {
     "sum": (lambda x: x[x > 0].sum(), (X,)),
     "mean of squares": (lambda x, y: np.mean(x[y > 0] ** 2), (X, Y)),
@@ -150,7 +212,39 @@ PROGRAMS: dict[str, tuple[Function, tuple[Any, ...]]] = {
     "loop": (loop, (X, Y)),
     "branch": (branch, (X, Y)),
     "many axes": (many_axes, (A, W)),
+    "set among chosen": (set_among_chosen, (A, W)),
+    "set pairs": (set_pairs, (A, W)),
+    "clusters": (clusters, (A, A[:2] + 0.1)),
+    "energy": (energy, (A,)),
+    "huber": (huber, (X,)),
+    "whittled": (whittled, (X,)),
+    "of outside": (lambda x: np.sum(Y[x > 0] * x[x > 0]) + np.sum(np.take(Y, np.flatnonzero(x > 0)) * x[x > 0]), (X,)),
+    "three axes": (lambda b: np.sum(b[:, b[0, :, 0] > 0, 1], axis=1) + np.sum(b[b[:, :, 0] > 0]), (B,)),
+    "numbers first": (lambda b: b[0, b[0, :, 0] > 0].sum(axis=0) + b[b[:, 0, 0] > 0, :, 1].sum(), (B,)),
+    "products of several axes": (lambda b, w: np.sum(np.cos(b[:, b[0, :, 0] > 0] @ w), axis=1), (B, W)),
+    "columns of a product": (lambda a, w: np.sum(np.cos(np.outer(w, w) @ a[a[:, 0] > 0].T), axis=1), (A, W)),
+    "polyval": (lambda x: np.sum(np.polyval(x[:3], x[x > 0])), (X,)),
+    "select": (lambda x, y: np.sum(np.select([x[x > 0] > 2, x[x > 0] > 1], [x[x > 0], y[x > 0] * 3], 0.5)), (X, Y)),
+    "normalized rows": (lambda a: np.sum(a[a[:, 0] > 0] / np.sum(a[a[:, 0] > 0] ** 2, axis=1, keepdims=True), axis=0), (A,)),
+    "clip by arrays": (lambda x, y: np.sum(x[x > 0].clip(min=y[x > 0]) + np.clip(x[x > 0], a_min=None, a_max=y[0])), (X, Y)),
+    "scan": (lambda x: pb.fori_loop(0, 3, lambda i, total: total + np.sum(x[x > i]), 0.0), (X,)),
 }
+
+
+def test_of_scipy() -> None:
+    special, stats = pytest.importorskip("scipy.special"), pytest.importorskip("scipy.stats")
+    logsumexp, softmax, expit, norm = special.logsumexp, special.softmax, special.expit, stats.norm
+    assert_agrees(lambda x: logsumexp(x[x > 0]) + np.sum(softmax(x[x > 0]) ** 2), X, tolerance=4.0)
+    assert_agrees(lambda x, s: np.sum(norm.logpdf(x[x > 0], 0.1, scale=s) * expit(x[x > 0])), X, 1.3, tolerance=4.0)
+
+
+def test_every_function_of_numpy_is_known_or_refused_by_name() -> None:
+    for function in overrides.get_overridable_numpy_array_functions():
+        if function in FUNCTIONS or function in ELEMENTWISE:
+            continue
+        with pytest.raises(TraceError) as error:
+            pb.compile_grad(lambda x: x[x > 0].__array_function__(function, (), (x[x > 0],), {}))(X)  # noqa: B023
+        assert f"{function.__name__} of the elements that a computed mask chooses is not traced" in error.value.message
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

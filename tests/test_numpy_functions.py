@@ -14,6 +14,7 @@ import pullback as pb
 from pullback.errors import TraceError
 from pullback.tracer import assign
 from pullback.tracer.chosen.array import CHOOSING
+from pullback.tracer.chosen.array import FUNCTIONS as OF_CHOSEN
 from pullback.tracer.numpy_functions.table import FUNCTIONS
 
 R = np.random.default_rng(8)
@@ -363,10 +364,16 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
         return None
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: f"{function.__module__}.{function.__name__}")
-def test_signature_is_numpys(function: Callable[..., Any]) -> None:
+TRACED = {
+    **{(function, "of traced arrays"): traced for function, traced in FUNCTIONS.items()},
+    **{(function, "of chosen elements"): traced for function, traced in OF_CHOSEN.items()},
+}
+
+
+@pytest.mark.parametrize(("function", "what"), TRACED, ids=lambda each: getattr(each, "__name__", each))
+def test_signature_is_numpys(function: Callable[..., Any], what: str) -> None:
     """Every argument that NumPy's function takes, by name or place, the traced one takes too."""
-    wanted, found = parameters(function), parameters(FUNCTIONS[function])
+    wanted, found = parameters(function), parameters(TRACED[function, what])
     if wanted is None or found is None:
         return
     anything = {each.kind for each in found}

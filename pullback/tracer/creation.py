@@ -87,6 +87,8 @@ def has_traced(tree: Any) -> bool:
 
 def array(object: Any, dtype: Any = None, **named: Any) -> Any:
     """np.array: a copy."""
+    if isinstance(object, list | tuple) and any(isinstance(each, Chosen) for each in object):
+        object = np.stack(object)
     if isinstance(object, Chosen):
         return object.copy() if dtype is None else object.astype(dtype)
     if not has_traced(object):

@@ -106,17 +106,16 @@ class ChosenArray(Chosen):
         if not np.can_cast(result.dtype, self.dtype, "same_kind"):
             raise DTypeError(f"Cannot cast ufunc '{name}' output from {result.dtype} to {self.dtype} with casting rule "
                              "'same_kind'", location=caller(), help="use x = x + y")  # fmt: skip
-        self.is_place = False
         self.values[...] = result.values.astype(self.dtype)
 
     def __getitem__(self, index: Any) -> Any:
         return places.item(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if isinstance(index, Chosen) and index.dtype.kind == "b" and index.ndim == self.ndim:
-            self.store(np.where(index, value, self).astype(self.dtype), "where")
+        if isinstance(index, Chosen) and index.dtype.kind == "b":
+            places.set_narrowed(self, index, value)
         elif index is Ellipsis or (isinstance(index, slice) and index == slice(None)):
-            self.store(np.where(True, value, self).astype(self.dtype), "where")
+            self.store(np.where(True, value, self).astype(self.dtype), "copyto")
         else:
             self.refuse("assigning to some", "assign by a mask of them: y[y > 2] = value")
 
@@ -290,7 +289,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
 def clip(a: Any, a_min: Any = NotGiven, a_max: Any = NotGiven, out: Any = None, *, min: Any = NotGiven,
          max: Any = NotGiven, **named: Any) -> Any:  # fmt: skip
     refuse("clip", out=out)
-    bounds = [given(name if old is NotGiven else old, None) for old, name in ((a_min, min), (a_max, max))]
+    bounds = [given(new if old is NotGiven else old, None) for old, new in ((a_min, min), (a_max, max))]
     return elementwise(np.clip, (a, *bounds), **named)
 
 
@@ -307,6 +306,21 @@ def interp(x: Any, xp: Any, fp: Any, *more: Any, **named: Any) -> Any:
     if not isinstance(x, Chosen):
         (xp if isinstance(xp, Chosen) else fp).refuse("np.interp by a table", "give it the whole table")
     return entering(x, np.interp(filled(x, 1), xp, fp, *more, **named))
+
+
+def polyval(p: Any, x: Any) -> Any:
+    """np.polyval at chosen places, by Horner's rule."""
+    if not isinstance(x, Chosen):
+        p.refuse("np.polyval of coefficients", "give it all coefficients")
+    result = np.zeros_like(x)
+    for place in range(np.shape(p)[0]):
+        result = result * x + p[place]
+    return result
+
+
+def of_dtypes(function: Any) -> Callable[..., Any]:
+    """A function of dtypes alone, np.result_type for example."""
+    return lambda *args, **named: function(*[each.values if isinstance(each, Chosen) else each for each in args], **named)
 
 
 def without_nan(function: Any) -> Callable[..., Any]:
@@ -340,8 +354,9 @@ CHOOSING: Functions = MappingProxyType({
 
 FUNCTIONS: Functions = MappingProxyType({
     **reductions.REDUCTIONS, **products.PRODUCTS, **shapes.SHAPES, **CHOOSING,
-    np.clip: clip, np.select: select, np.interp: interp,
+    np.clip: clip, np.select: select, np.interp: interp, np.polyval: polyval,
     **{getattr(np, f"nan{name}"): without_nan(getattr(np, name)) for name in ("sum", "prod", "mean", "var", "std")},
+    **{each: of_dtypes(each) for each in (np.result_type, np.common_type, np.can_cast, np.isrealobj, np.iscomplexobj)},
     **newer(np, astype=lambda x, dtype, /, **named: x.astype(dtype)),
 })  # fmt: skip
 """What functions of NumPy do where an argument is chosen, beside `ELEMENTWISE`."""

@@ -32,20 +32,20 @@ WAY_OUT = "use np.where(mask, x, 0), or where=mask in np.sum, np.mean and their 
 class Chosen(NotAnArray):
     """``(t[before, n, rest], bool[n])``: an array whose axis `at` has those of n places that the mask chooses.
 
-    It owns `values`, whose elements beside the mask are of no meaning; `mask` is never written. With `is_place`, each
-    element is its own place along the axis: what np.flatnonzero gives.
+    Elements of `values` beside the mask are of no meaning; `mask` is never written. `places` is what `values` held when
+    each element was its own place along the axis, as np.flatnonzero gives it.
     """
 
-    __slots__ = ("at", "is_place", "mask", "values")
+    __slots__ = ("at", "mask", "places", "values")
     __array_priority__ = 1001.0
     values: Any
     mask: Any
 
-    def __init__(self, values: Traced, mask: Traced, at: int, is_place: bool = False) -> None:
+    def __init__(self, values: Traced, mask: Traced, at: int, places: Value | None = None) -> None:
         self.values = values
         self.mask = mask
         self.at = at
-        self.is_place = is_place
+        self.places = places
 
     def like(self, values: Any, at: int | None = None, mask: Any = None) -> Any:
         """Other elements chosen in the same way, if nothing else is said."""
@@ -70,6 +70,11 @@ class Chosen(NotAnArray):
     @property
     def itemsize(self) -> int:
         return int(self.dtype.itemsize)
+
+    @property
+    def is_place(self) -> bool:
+        """Whether each element is its own place along the axis."""
+        return self.places is not None and self.values.value is self.places
 
     @property
     def count(self) -> Any:

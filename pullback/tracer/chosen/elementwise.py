@@ -38,10 +38,18 @@ def fits(lead: Chosen, shape: Sequence[int]) -> None:
 
 
 def elementwise(function: Callable[..., Any], operands: Sequence[Any], **named: Any) -> Any:
-    """``function(*operands)``, at least one of them chosen; the others may be arrays, numbers or None.
+    """``function(*operands, **named)``, at least one of them chosen; the others may be arrays, numbers or None.
 
     Raises: TraceError and ShapeError for operands that do not fit, see `lead_of` and `fits`.
     """
+    names = [name for name, value in named.items() if isinstance(value, Chosen | Traced)]
+    if names:
+        inner, count, rest = function, len(operands), {name: named[name] for name in named if name not in names}
+        operands, named = (*operands, *[named[name] for name in names]), {}
+
+        def function(*arrays: Any) -> Any:
+            return inner(*arrays[:count], **dict(zip(names, arrays[count:], strict=True)), **rest)
+
     b = active()
     lead = lead_of(b, operands)
     arrays = [each if _is_plain(each) else each.values if isinstance(each, Chosen) else as_array(each) for each in operands]

@@ -24,7 +24,7 @@ from pullback.tracer.chosen.elements import (
     other_mask,
     same_mask,
 )
-from pullback.tracer.chosen.elementwise import lead_of
+from pullback.tracer.chosen.elementwise import laid_out, lead_of
 from pullback.tracer.chosen.reductions import ranks
 from pullback.tracer.numpy_functions.arguments import as_array
 from pullback.tracer.record import Recorder
@@ -131,7 +131,7 @@ def nonzero(make: Make, a: Any) -> tuple[Any, ...]:
         mask = np.not_equal(mask, 0)
     line, dims = b.wrap(line_of(b, mask)), mask.shape
     places = [b.wrap(reshape(b, b.value(Iota(axis, dtypes.i64, dims)), (-1,))) for axis in range(len(dims))]
-    return tuple([make(each, line, 0, len(dims) == 1) for each in places])
+    return tuple([make(each, line, 0, each.value if len(dims) == 1 else None) for each in places])
 
 
 def gather(x: Any, index: Any) -> Any:
@@ -204,7 +204,7 @@ def item(c: Chosen, index: Any) -> Any:
     if not all(isinstance(part, slice) and part == slice(None) for part in rest):
         c = c.like(c.values[rest], at)
     if isinstance(along, slice):
-        return c if along == slice(None) else _sliced(c, along)
+        return c if along in (slice(None), slice(None, None, 1)) else _sliced(c, along)
     return _one(c, along)
 
 
@@ -223,6 +223,18 @@ def _narrowed(c: Chosen, condition: Any) -> Any:
     sizes = c.values.shape
     values = np.reshape(c.values, (prod(sizes[:axes]), *sizes[axes:]))
     return entering(c.like(values, 0, b.wrap(line_of(b, both))), values)
+
+
+def set_narrowed(c: Any, condition: Any, value: Any) -> None:
+    """``y[y > 2] = value``, a number, a row for all, or elements that the same condition chooses."""
+    b = active()
+    narrowed = _narrowed(c, condition)
+    if isinstance(value, Chosen):
+        value = c.like(np.reshape(laid_out(b, value, array_of(b, narrowed.mask), narrowed.ndim), c.values.shape))
+    elif np.ndim(value) >= narrowed.ndim:
+        c.refuse("assigning an array of values to some", "choose from it by the same masks")
+    both = np.reshape(narrowed.mask, (*c.values.shape[: condition.ndim], *(1,) * (c.ndim - condition.ndim)))
+    c.store(np.where(c.like(np.broadcast_to(both, c.values.shape)), value, c).astype(c.dtype), "copyto")
 
 
 def _one(c: Chosen, number: Any) -> Any:

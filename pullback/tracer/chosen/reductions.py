@@ -45,31 +45,40 @@ def _optional(**named: Any) -> dict[str, Any]:
 def with_neutral(function: Any, name: str, neutral: Any) -> Reduce:
     """np.sum and np.prod."""
 
-    def reduced(c: Chosen, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
+    def reduced(a: Chosen, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
                 initial: Any = NotGiven, where: Any = NotGiven) -> Any:  # fmt: skip
         refuse(name, out=out, where=where)
         named = _optional(dtype=dtype, initial=initial)
         keep = bool(given(keepdims, False))
-        if not _over(c, axis):
-            return _along_rest(function, c, axis, keep, **named)
-        return function(filled(c, neutral), axis=axis, keepdims=keep, **named)
+        if not _over(a, axis):
+            return _along_rest(function, a, axis, keep, **named)
+        return function(filled(a, neutral), axis=axis, keepdims=keep, **named)
 
     return reduced
 
 
-def with_mask(function: Any, name: str) -> Reduce:
-    """np.mean, np.var and np.std: of nothing NaN, as in NumPy."""
+def mean(a: Chosen, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *,
+         where: Any = NotGiven) -> Any:  # fmt: skip
+    """np.mean: of nothing NaN, as in NumPy."""
+    refuse("mean", out=out, where=where)
+    keep = bool(given(keepdims, False))
+    if not _over(a, axis):
+        return _along_rest(np.mean, a, axis, keep, **_optional(dtype=dtype))
+    return np.mean(a.values, axis=axis, keepdims=keep, where=_mask(a), **_optional(dtype=dtype))
 
-    def reduced(c: Chosen, axis: Any = None, dtype: Any = None, out: Any = None, *more: Any, keepdims: Any = False,
-                where: Any = NotGiven, **named: Any) -> Any:  # fmt: skip
-        refuse(name, out=out, where=where)
-        if more and function is not np.mean:
-            named["ddof"], *more = more  # type: ignore[assignment]
-        keep = bool(given(more[0] if more else keepdims, False))
-        named |= _optional(dtype=dtype)
-        if not _over(c, axis):
-            return _along_rest(function, c, axis, keep, **named)
-        return function(filled(c, 0), axis=axis, keepdims=keep, where=_mask(c), **named)
+
+def scatter(function: Any, name: str) -> Reduce:
+    """np.var and np.std."""
+
+    def reduced(a: Chosen, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
+                *, where: Any = NotGiven, mean: Any = NotGiven, correction: Any = NotGiven) -> Any:  # fmt: skip
+        refuse(name, out=out, where=where, mean=mean)
+        keep, named = bool(given(keepdims, False)), _optional(dtype=dtype)
+        freedom = given(correction, ddof)
+        if not _over(a, axis):
+            return _along_rest(function, a, axis, keep, ddof=freedom, **named)
+        # What is beside the mask is 0, for the mean's part in the squares to be finite there.
+        return function(filled(a, 0), axis=axis, keepdims=keep, ddof=freedom, where=_mask(a), **named)
 
     return reduced
 
@@ -77,12 +86,12 @@ def with_mask(function: Any, name: str) -> Reduce:
 def truth(function: Any, name: str, neutral: bool) -> Reduce:
     """np.any and np.all."""
 
-    def reduced(c: Chosen, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = NotGiven) -> Any:
+    def reduced(a: Chosen, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = NotGiven) -> Any:
         refuse(name, out=out, where=where)
         keep = bool(given(keepdims, False))
-        if not _over(c, axis):
-            return _along_rest(function, c, axis, keep)
-        return function(filled(c.like(np.not_equal(c.values, 0)), neutral), axis=axis, keepdims=keep)
+        if not _over(a, axis):
+            return _along_rest(function, a, axis, keep)
+        return function(filled(a.like(np.not_equal(a.values, 0)), neutral), axis=axis, keepdims=keep)
 
     return reduced
 
@@ -100,16 +109,16 @@ def lowest(c: Chosen, largest: bool) -> Any:
 def extreme(function: Any, name: str, largest: bool) -> Reduce:
     """np.max and np.min; of nothing a ValueError when the compiled code runs."""
 
-    def reduced(c: Chosen, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NotGiven,
+    def reduced(a: Chosen, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NotGiven,
                 where: Any = NotGiven) -> Any:  # fmt: skip
         refuse(name, out=out, where=where)
         keep = bool(given(keepdims, False))
-        if not _over(c, axis):
-            return _along_rest(function, c, axis, keep, **_optional(initial=initial))
+        if not _over(a, axis):
+            return _along_rest(function, a, axis, keep, **_optional(initial=initial))
         if not is_given(initial):
-            check_some(c, f"zero-size array to reduction operation {'maximum' if largest else 'minimum'} which has no "
+            check_some(a, f"zero-size array to reduction operation {'maximum' if largest else 'minimum'} which has no "
                        "identity")  # fmt: skip
-        return function(filled(c, lowest(c, largest)), axis=axis, keepdims=keep, **_optional(initial=initial))
+        return function(filled(a, lowest(a, largest)), axis=axis, keepdims=keep, **_optional(initial=initial))
 
     return reduced
 
@@ -126,18 +135,18 @@ def flat(c: Chosen) -> Any:
 def arg_extreme(name: str, largest: bool) -> Reduce:
     """np.argmax and np.argmin: places among the chosen elements."""
 
-    def found(c: Chosen, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
+    def found(a: Chosen, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
         refuse(name, out=out)
         keep = bool(given(keepdims, False))
         function: Any = np.argmax if largest else np.argmin
-        if axis is not None and not _over(c, axis):
-            return _along_rest(function, c, axis, keep)
-        line = flat(c) if axis is None else c
+        if axis is not None and not _over(a, axis):
+            return _along_rest(function, a, axis, keep)
+        line = flat(a) if axis is None else a
         check_some(line, f"attempt to get {name} of an empty sequence")
         # Where all that is chosen is infinite, the first of all elements may be beside the mask: none comes before it.
         place = function(filled(line, lowest(line, largest)), axis=line.at, keepdims=keep and axis is not None)
         result = np.take(ranks(line.mask), place)
-        return np.reshape(result, (1,) * c.ndim) if keep and axis is None else result
+        return np.reshape(result, (1,) * a.ndim) if keep and axis is None else result
 
     return found
 
@@ -148,13 +157,13 @@ def ranks(mask: Any) -> Any:
     return np.cumsum(numbers) - numbers
 
 
-def count_nonzero(c: Chosen, axis: Any = None, *, keepdims: Any = False) -> Any:
-    return np.sum(np.not_equal(c, 0), axis=axis, keepdims=keepdims)
+def count_nonzero(a: Chosen, axis: Any = None, *, keepdims: Any = False) -> Any:
+    return np.sum(np.not_equal(a, 0), axis=axis, keepdims=keepdims)
 
 
-def ptp(c: Chosen, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
+def ptp(a: Chosen, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     refuse("ptp", out=out)
-    return np.max(c, axis=axis, keepdims=keepdims) - np.min(c, axis=axis, keepdims=keepdims)
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 
 def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = NotGiven) -> Any:
@@ -196,14 +205,14 @@ def vector_norm(x: Chosen, /, *, axis: Any = None, keepdims: bool = False, ord: 
 def running(function: Any, name: str, neutral: int) -> Reduce:
     """np.cumsum and np.cumprod: running along the chosen elements."""
 
-    def applied(c: Chosen, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    def applied(a: Chosen, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         refuse(name, out=out)
         if axis is None:
-            c, axis = flat(c), 0
-        along = normal_axis(axis, c.ndim)
-        if along != c.at:
-            return c.like(function(c.values, axis=along, dtype=dtype))
-        return entering(c, function(filled(c, neutral), axis=along, dtype=dtype))
+            a, axis = flat(a), 0
+        along = normal_axis(axis, a.ndim)
+        if along != a.at:
+            return a.like(function(a.values, axis=along, dtype=dtype))
+        return entering(a, function(filled(a, neutral), axis=along, dtype=dtype))
 
     return applied
 
@@ -237,6 +246,14 @@ def all_close(a: Any, b: Any, rtol: Any = 1.0e-5, atol: Any = 1.0e-8, equal_nan:
     return np.all(elementwise(np.isclose, (a, b), rtol=rtol, atol=atol, equal_nan=equal_nan))
 
 
+def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
+    """np.array_equal of elements that one mask chooses."""
+    if not isinstance(a1, Chosen) or not isinstance(a2, Chosen):
+        (a1 if isinstance(a1, Chosen) else a2).refuse("np.array_equal with another array", "choose from it by the mask too")
+    same = np.equal(a1, a2)
+    return np.all(np.logical_or(same, np.logical_and(np.isnan(a1), np.isnan(a2))) if equal_nan else same)
+
+
 def _axis_only(x: Chosen, /, *, axis: Any = None, dtype: Any = None, out: Any = None) -> tuple[Any, ...]:
     if axis is None and x.ndim != 1:
         raise ArgumentValueError(f"a running total needs an axis for an array of {x.ndim} axes", location=caller())
@@ -250,10 +267,10 @@ _cumsum, _cumprod = running(np.cumsum, "cumsum", 0), running(np.cumprod, "cumpro
 
 REDUCTIONS: Functions = MappingProxyType({
     np.sum: _sum, np.prod: _prod, np.max: _max, np.min: _min, np.amax: _max, np.amin: _min, np.any: _any, np.all: _all,
-    np.mean: with_mask(np.mean, "mean"), np.var: with_mask(np.var, "var"), np.std: with_mask(np.std, "std"),
+    np.mean: mean, np.var: scatter(np.var, "var"), np.std: scatter(np.std, "std"),
     np.argmax: arg_extreme("argmax", True), np.argmin: arg_extreme("argmin", False),
     np.count_nonzero: count_nonzero, np.ptp: ptp, np.average: average, np.linalg.norm: norm,
-    np.cumsum: _cumsum, np.cumprod: _cumprod, np.allclose: all_close,
+    np.cumsum: _cumsum, np.cumprod: _cumprod, np.allclose: all_close, np.array_equal: array_equal,
     **newer(np.linalg, vector_norm=vector_norm),
     **newer(np, cumulative_sum=lambda x, /, **named: _cumsum(*_axis_only(x, **named)),
             cumulative_prod=lambda x, /, **named: _cumprod(*_axis_only(x, **named))),

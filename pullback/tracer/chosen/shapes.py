@@ -127,6 +127,10 @@ def size_of(a: Chosen, axis: Any = None) -> Any:
 
 
 
+def copied(a: Chosen, order: str = "K", subok: bool = False) -> Any:
+    return a.copy()
+
+
 def flip(m: Chosen, axis: Any = None) -> Any:
     axes = range(m.ndim) if axis is None else [normal_axis(each, m.ndim) for each in np.atleast_1d(axis).tolist()]
     if len(set(axes)) != len(axes):
@@ -141,6 +145,6 @@ SHAPES: Functions = MappingProxyType({
     **{getattr(np, name): arranging(getattr(np, name)) for name in ("matrix_transpose", "permute_dims") if hasattr(np, name)},
     np.squeeze: squeeze, np.reshape: reshape, np.ravel: ravel, np.concatenate: concatenate, np.stack: stack,
     np.column_stack: column_stack, np.hstack: hstack, np.vstack: vstack, np.append: append, np.flip: flip,
-    np.shape: lambda a: a.shape, np.size: size_of, np.ndim: lambda a: a.ndim, np.copy: lambda a, **named: a.copy(),
+    np.shape: lambda a: a.shape, np.size: size_of, np.ndim: lambda a: a.ndim, np.copy: copied,
     **newer(np, concat=concatenate),
 })  # fmt: skip
