@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
-from pullback.errors import DTypeError, ShapeError, TraceError
+from pullback.errors import DTypeError, LengthError, ShapeError, TraceError
 from pullback.ir.core import Value
 from pullback.ir.types import Shape
 from pullback.location import caller
@@ -30,7 +30,10 @@ from pullback.tracer.windows import Place, place_of, plain
 def get_item(x: Traced, index: Any, with_arrays: Callable[[Traced, Any], Any]) -> Any:
     """``x[index]``: a view where NumPy has one, else a copy; `with_arrays` reads by integer arrays and masks."""
     b = active()
-    place = place_of(b, x.type, index)
+    try:
+        place = place_of(b, x.type, index)
+    except LengthError:
+        return with_arrays(x, plain(index))
     if place is None:
         return with_arrays(x, plain(index))
     known = x.known
@@ -60,7 +63,11 @@ def set_item(x: Traced, index: Any, value: Any) -> None:
     b = target(x)
     if set_known(b, x, index, value):
         return
-    place = place_of(b, x.type, index)
+    try:
+        place = place_of(b, x.type, index)
+    except LengthError:
+        x[index][...] = value  # type: ignore[index]
+        return
     if place is None:
         set_by_arrays(b, x, plain(index), value)
         return
@@ -141,7 +148,12 @@ def update_item(ufunc: np.ufunc, x: Traced, index: Any, value: Any) -> None:
     """``x[index] += value`` and its kin, `index` evaluated once."""
     b = target(x)
     index = plain(index)
-    place = place_of(b, x.type, index)
+    try:
+        place = place_of(b, x.type, index)
+    except LengthError:
+        part = x[index]  # type: ignore[index]
+        part[...] = in_place(ufunc, part, value)
+        return
     if place is not None and ufunc in (np.add, np.subtract) and not set_known_possible(b, x, index, value):
         operand = lower(b, value)
         if s.promoted([x.value, operand]) == x.type.dtype and not x.type.dtype.is_bool:

@@ -11,7 +11,7 @@ from pullback.ir.core import Value
 from pullback.location import caller
 from pullback.tracer import assign
 from pullback.tracer.chosen.array import CHOOSING, ChosenArray
-from pullback.tracer.chosen.places import choose, gather, has_chosen, has_mask
+from pullback.tracer.chosen.places import choose, gather, has_chosen, has_mask, has_range, ranged
 from pullback.tracer.creation import fresh
 from pullback.tracer.memory import known_arrays
 from pullback.tracer.numpy_functions import selection, shapes, values
@@ -75,6 +75,8 @@ def _with_arrays(x: Traced, index: Any) -> Any:
     """``x[index]`` with arrays in the index."""
     if has_mask(index):
         return choose(ChosenArray, x, index)
+    if has_range(index):
+        return ranged(ChosenArray, x, index)
     return gather(x, index) if has_chosen(index) else selection.get_item(x, index)
 
 

@@ -52,7 +52,7 @@ def described(leaf: Any) -> str:
     if slot is not None:
         return str(slot)
     if isinstance(leaf, Chosen):
-        return f"an array of {WHAT}"
+        return f"an array with {WHAT}"
     return repr(leaf) if isinstance(leaf, str | bytes) else f"a {type(leaf).__name__}"
 
 

@@ -1,1 +1,1 @@
-"""The elements of an array that a computed mask chooses: how many they are is only known when the compiled code runs."""
+"""Elements whose number is only known when the compiled code runs: what a computed mask chooses, slices of computed length."""

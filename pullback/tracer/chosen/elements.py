@@ -1,4 +1,4 @@
-"""What `x[mask]` is where the mask is computed: all elements of x, and which of them are there.
+"""What `x[mask]` and `x[:n]` are where mask or n are computed: all elements of x, and which of them are there.
 
 Nothing is compressed. Operations are done on all elements, and whatever leaves (a sum, an assignment) takes in those that
 the mask chooses. What comes in passes through a select on the mask, so that the cotangents of the others are exactly 0,
@@ -15,17 +15,14 @@ from pullback.errors import ConcreteError, TraceError
 from pullback.ir.complaint import Complaint, Hole
 from pullback.ir.core import Op, Value, has_attributes
 from pullback.ir.ops.check import Check
-from pullback.ir.types import Shape
 from pullback.location import caller
-from pullback.tracer.memory import ReadOnly, root_of
+from pullback.tracer.masked import guarded, spread
 from pullback.tracer.record import Recorder
 from pullback.tracer.semantics import elementwise as s
-from pullback.tracer.semantics.shapes import reshape
 from pullback.tracer.traced import Traced, active, array_of
 from pullback.tracer.undefined import NotAnArray
 
-WHAT = "the elements that a computed mask chooses"
-UNKNOWN = "how many they are is only known when the compiled code runs"
+WHAT = "elements whose number is only known when the compiled code runs"
 WAY_OUT = "use np.where(mask, x, 0), or where=mask in np.sum, np.mean and their kin"
 
 
@@ -108,19 +105,19 @@ class Chosen(NotAnArray):
 
     def fail(self, *args: Any, **named: Any) -> NoReturn:
         """Raises: TraceError."""
-        raise TraceError(f"{WHAT} cannot be used here: {UNKNOWN}", location=caller(), help=WAY_OUT)
+        raise TraceError(f"{WHAT} cannot be used here", location=caller(), help=WAY_OUT)
 
     def refuse(self, what: str, help: str = WAY_OUT) -> NoReturn:
         """Raises: TraceError for `what` is not traced."""
-        raise TraceError(f"{what} of {WHAT} is not traced: {UNKNOWN}", location=caller(), help=help)
+        raise TraceError(f"{what} of {WHAT} is not traced", location=caller(), help=help)
 
     def returned(self, path: str) -> NoReturn:
         """Raises: TraceError for elements that a function returns."""
-        raise TraceError(f"the {path} is {WHAT}: {UNKNOWN}", location=caller(),
+        raise TraceError(f"the {path} has {WHAT}", location=caller(),
                          help="return sums of them, or np.where(mask, x, 0) and the mask")  # fmt: skip
 
     def _concrete(self, what: str, help: str) -> NoReturn:
-        raise ConcreteError(f"{what} of {WHAT}: {UNKNOWN}", location=caller(), help=help)
+        raise ConcreteError(f"{what} of {WHAT}", location=caller(), help=help)
 
     def __len__(self) -> int:
         self._concrete("len()", "use x.size, or np.count_nonzero(mask)")
@@ -159,13 +156,6 @@ class Chosen(NotAnArray):
         raise TraceError("a traced value cannot be pickled", location=caller())
 
 
-def spread(b: Recorder, mask: Value, shape: Shape, at: int) -> Value:
-    """The mask along axis `at` of a shape: ``bool[n] -> bool[shape]``."""
-    sizes = [1] * len(shape)
-    sizes[at] = mask.type.shape[0]
-    return s.broadcast_to(b, reshape(b, mask, tuple(sizes)), shape)
-
-
 def filled(c: Chosen, value: Any) -> Any:
     """All elements, a number in place of those that are not chosen."""
     b = active()
@@ -174,25 +164,11 @@ def filled(c: Chosen, value: Any) -> Any:
     return b.wrap(s.where(b, spread(b, array_of(b, c.mask), whole.type.shape, c.at), whole, other))
 
 
-def guarded(b: Recorder, value: Value, mask: Value, at: int) -> Value:
-    """`value` where it is chosen, else 1: a number that few functions find fault with."""
-    other = s.number(b, 1, value.type.dtype, value.type.shape)
-    return s.where(b, spread(b, mask, value.type.shape, at), value, other)
-
-
 def entering(c: Chosen, values: Any, at: int | None = None) -> Any:
     """`values`, computed from elements of other places or of outside, chosen as `c` is."""
     b = active()
     at = c.at if at is None else at
     return c.like(b.wrap(guarded(b, array_of(b, values), array_of(b, c.mask), at)), at)
-
-
-def freeze(c: Chosen) -> None:
-    """Let nobody change the elements: others were copied of which NumPy has views."""
-    root = root_of(c.values)
-    if root.memory is None:
-        root.state = (None, ReadOnly(root.value, f"assigning into {WHAT}, of which a part was taken before",
-                                     "take a copy of the part: y = x[mask][1:].copy()"))  # fmt: skip
 
 
 def same_mask(b: Recorder, one: Chosen, two: Chosen) -> bool:
@@ -227,11 +203,12 @@ def _tells(op: Op) -> Any:
 
 
 def other_mask() -> TraceError:
-    """The error for two masks."""
+    """The error for two masks, or two slices."""
     return TraceError(
-        f"{WHAT} together with those that another mask chooses: how they stand beside each other is only known when the "
-        "compiled code runs", location=caller(),
-        help="name the mask once, m = x > 0, and choose by it everywhere; or use np.where(mask, x, 0)",
+        "elements that two masks choose, or slices of different bounds, side by side: which of them meet is only known when "
+        "the compiled code runs", location=caller(),
+        help="name the mask once, m = x > 0, and choose by it everywhere, give slices the same bounds, or use "
+        "np.where(mask, x, 0)",
     )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from pullback.errors import ShapeError, TraceError
 from pullback.ir.core import Value
 from pullback.location import caller
-from pullback.tracer.chosen.elements import UNKNOWN, WHAT, Chosen, guarded, other_mask, same_mask
+from pullback.tracer.chosen.elements import WHAT, Chosen, other_mask, same_mask
+from pullback.tracer.masked import guarded
 from pullback.tracer.numpy_functions.arguments import as_array
 from pullback.tracer.record import Recorder
 from pullback.tracer.semantics import elementwise as s
@@ -32,8 +33,8 @@ def fits(lead: Chosen, shape: Sequence[int]) -> None:
     """Raises: ShapeError for an array that has another size than 1 where the number of elements is unknown."""
     if len(shape) >= lead.from_right and shape[-lead.from_right] != 1:
         raise ShapeError(
-            f"an array of shape {list(shape)} together with {WHAT}: {UNKNOWN}", location=caller(),
-            help="choose from that array by the mask too: x[mask] * y[mask]",
+            f"an array of shape {list(shape)} together with {WHAT}", location=caller(),
+            help="choose from that array in the same way: x[mask] * y[mask], x[:n] * y[:n]",
         )  # fmt: skip
 
 

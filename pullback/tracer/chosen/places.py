@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
-from pullback.errors import OutOfBoundsError, TraceError
+from pullback.errors import ConcreteError, OutOfBoundsError, TraceError
 from pullback.ir.complaint import mark
 from pullback.ir.core import Value
 from pullback.ir.ops.creation import Iota
@@ -19,19 +19,19 @@ from pullback.tracer.chosen.elements import (
     check,
     entering,
     filled,
-    freeze,
-    guarded,
     other_mask,
     same_mask,
 )
 from pullback.tracer.chosen.elementwise import laid_out, lead_of
 from pullback.tracer.chosen.reductions import ranks
+from pullback.tracer.masked import Masked, Row, guarded, seen
 from pullback.tracer.numpy_functions.arguments import as_array
 from pullback.tracer.record import Recorder
+from pullback.tracer.semantics.affine import bounds
 from pullback.tracer.semantics.indexing import expand
 from pullback.tracer.semantics.shapes import reshape
 from pullback.tracer.traced import Traced, active, array_of
-from pullback.tracer.windows import plain
+from pullback.tracer.windows import is_array, length_is_unknown, plain
 
 Make = Callable[..., Any]
 """The class of chosen elements that user code sees."""
@@ -45,6 +45,13 @@ def is_mask(part: Any) -> bool:
 def has_mask(index: Any) -> bool:
     """Whether a computed mask is part of an index."""
     return any(is_mask(part) for part in (index if isinstance(index, tuple) else (index,)))
+
+
+def has_range(index: Any) -> bool:
+    """Whether a slice with computed ends is part of an index, and no array."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(part, slice) and any(isinstance(each, Traced) for each in (part.start, part.stop, part.step))
+               for part in parts) and not any(is_array(part) for part in parts)  # fmt: skip
 
 
 def has_chosen(index: Any) -> bool:
@@ -97,6 +104,8 @@ def part_of(x: Any, index: Any) -> tuple[Any, Any, int]:
     at = axis_before(parts, place)
     basic = (*parts[:place], *(slice(None) for _ in mask.shape), *parts[place + 1 :])
     view = x if all(isinstance(part, slice) and part == slice(None) for part in basic) else x[basic]
+    if isinstance(view, Chosen):
+        view.refuse("choosing by a computed mask, and by another slice,", "choose one after the other")
     for axis, (size, wanted) in enumerate(zip(mask.shape, view.shape[at:], strict=False), at):
         if size != wanted:
             raise OutOfBoundsError(
@@ -104,6 +113,53 @@ def part_of(x: Any, index: Any) -> tuple[Any, Any, int]:
                 f"corresponding boolean axis is {size}", location=caller(),
             )  # fmt: skip
     return view, mask, at
+
+
+def ranged(make: Make, x: Any, index: Any) -> Any:
+    """``x[index]`` with a slice whose length is only known when the compiled code runs: a view, as in NumPy.
+
+    Raises: ConcreteError for two such slices in one index.
+    """
+    b = active()
+    parts = expand(plain(index), x.ndim)
+    unknown = [place for place, part in enumerate(parts)
+               if isinstance(part, slice) and length_is_unknown(b, part, x.shape[axis_of(parts, place)])]  # fmt: skip
+    if len(unknown) > 1:
+        raise ConcreteError("two slices of lengths that are only known when the compiled code runs, in one index",
+                            location=caller(), help="take rows by a loop: for i in range(k, n): x[i, k:]")  # fmt: skip
+    (place,) = unknown
+    rest = (*parts[:place], slice(None), *parts[place + 1 :])
+    at = sum(is_basic(part) for part in rest[:place])
+    view = x if all(isinstance(part, slice) and part == slice(None) for part in rest) else x[rest]
+    inside = _between(b, parts[place], view.shape[at])
+    return make(seen(b, view, Masked(inside, at)), b.wrap(inside), at)
+
+
+def _between(b: Recorder, part: slice, size: int) -> Value:
+    """Which places of an axis a slice has: ``bool[size]``. Raises: ConcreteError for one that goes backward."""
+    step = 1 if part.step is None else part.step
+    if isinstance(step, Traced) or step < 1:
+        raise ConcreteError("a slice with computed bounds that goes backward is not traced", location=caller(),
+                            help="slice forward, and count from the end")  # fmt: skip
+    place: Any = b.wrap(b.value(Iota(0, dtypes.i64, (size,))))
+    start = 0 if part.start is None else from_start(b, part.start, size)
+    inside: Any = True
+    if part.start is not None:
+        inside = place >= start
+    if part.stop is not None:
+        inside = np.logical_and(inside, place < from_start(b, part.stop, size))
+    if step != 1:
+        inside = np.logical_and(inside, np.equal(np.remainder(place - np.maximum(start, 0), step), 0))
+    return array_of(b, inside)
+
+
+def from_start(b: Recorder, end: Any, size: int) -> Any:
+    """An end of a slice that counts from the end of the axis where it is negative."""
+    if not isinstance(end, Traced):
+        return end + size if end < 0 else end
+    number = end.astype(np.int64)  # type: ignore[attr-defined]
+    low, _ = bounds(array_of(b, number), b.bounds)
+    return number if low >= 0 else np.where(number < 0, number + size, number)
 
 
 def line_of(b: Recorder, mask: Any) -> Value:
@@ -246,13 +302,12 @@ def _one(c: Chosen, number: Any) -> Any:
         inside = np.logical_and(np.less_equal(0, place), np.less(place, count))
         text = f"index {mark(0)} is out of bounds for axis {c.at} with size {mark(1)}"
         check(b, inside, IndexError(text), number, count)
-    if c.ndim > 1:
-        freeze(c)
     hit = np.logical_and(c.mask, np.equal(ranks(c.mask), place))
     if not c.mask.shape[0]:
         values = b.wrap(b.capture(np.zeros((1,), c.dtype)))
         return np.broadcast_to(values[0], (*c.values.shape[: c.at], *c.values.shape[c.at + 1 :]))
-    return np.take(c.values, np.argmax(hit), axis=c.at)
+    at = np.argmax(hit)
+    return np.take(c.values, at) if c.ndim == 1 else seen(b, c.values, Row(array_of(b, at), array_of(b, hit), c.at))
 
 
 def _from_start(number: Any, count: Any) -> Any:
@@ -281,7 +336,5 @@ def _sliced(c: Chosen, along: slice) -> Any:
         kept = np.logical_and(kept, np.less(ranks(c.mask), bound(along.stop)))
     if step != 1:
         kept = np.logical_and(kept, np.equal(np.remainder(rank, step), 0))
-    freeze(c)
-    made = entering(c.like(c.values, c.at, kept), c.values)
-    freeze(made)
-    return made
+    b = active()
+    return c.like(seen(b, c.values, Masked(array_of(b, kept), c.at)), c.at, kept)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.errors import ShapeError, TraceError
 from pullback.location import caller
-from pullback.tracer.chosen.elements import UNKNOWN, WHAT, Chosen, entering, filled
+from pullback.tracer.chosen.elements import WHAT, Chosen, entering, filled
 from pullback.tracer.chosen.elementwise import fits, lead_of
 from pullback.tracer.numpy_functions.arguments import Functions, as_array, newer, refuse
 
@@ -26,7 +26,7 @@ def matmul(x: Any, y: Any) -> Any:
     summed_x, summed_y = in_x == 1, in_y == (1 if y.ndim == 1 else 2)
     if summed_x or summed_y:
         if not (summed_x and summed_y):
-            raise ShapeError(f"matmul: a sum over {WHAT} on one side alone: {UNKNOWN}", location=caller(),
+            raise ShapeError(f"matmul: a sum over {WHAT} on one side alone", location=caller(),
                              help="choose from the other side by the mask too: x[mask] @ y[mask]")  # fmt: skip
         # As one line each they fit if they have the same mask.
         lead_of(_recorder(x), [x.like(x.values, x.ndim - 1), y.like(y.values, y.ndim - 1)])

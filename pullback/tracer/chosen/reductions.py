@@ -10,12 +10,15 @@ import numpy as np
 
 from pullback.errors import ArgumentValueError
 from pullback.location import caller
-from pullback.tracer.chosen.elements import Chosen, check_some, entering, filled, spread
+from pullback.tracer.chosen.elements import Chosen, check_some, entering, filled
 from pullback.tracer.chosen.elementwise import elementwise
+from pullback.tracer.masked import Masked, Row, spread
+from pullback.tracer.memory import View, root_of
 from pullback.tracer.numpy_functions.arguments import Functions, NotGiven, given, is_given, newer, refuse
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.semantics.reductions import normal_axes, normal_axis
 from pullback.tracer.traced import active, array_of
+from pullback.tracer.views import Snapshot
 
 Reduce = Callable[..., Any]
 
@@ -123,11 +126,26 @@ def extreme(function: Any, name: str, largest: bool) -> Reduce:
     return reduced
 
 
+def settled(c: Chosen) -> Any:
+    """The elements as they are now, where they are a part of another array: to read them when that was changed since, or to
+    write them, raises a TraceError. For what NumPy makes a copy or a view of, by how the other array lies in memory.
+    """
+    array = c.values
+    while isinstance(array.memory, View):
+        if isinstance(array.memory.part, Masked | Row):
+            root = root_of(array)
+            made = active().made()
+            made.state = (None, Snapshot(c.values.value, root, root.state, "reshape"))
+            return c.like(made)
+        array = array.memory.base
+    return c
+
+
 def flat(c: Chosen) -> Any:
     """All elements in a row."""
     if c.ndim == 1:
         return c
-    b = active()
+    b, c = active(), settled(c)
     mask = spread(b, array_of(b, c.mask), c.values.shape, c.at)
     return c.like(np.reshape(c.values, -1), 0, np.reshape(b.wrap(mask), -1))
 

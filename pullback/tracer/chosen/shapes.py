@@ -12,7 +12,7 @@ from pullback.errors import ArgumentValueError, ShapeError
 from pullback.location import caller
 from pullback.tracer.chosen.elements import Chosen
 from pullback.tracer.chosen.elementwise import lead_of
-from pullback.tracer.chosen.reductions import flat
+from pullback.tracer.chosen.reductions import flat, settled
 from pullback.tracer.numpy_functions.arguments import Functions, as_array, in_order, newer, refuse
 from pullback.tracer.semantics.reductions import normal_axis
 from pullback.tracer.traced import Traced, active
@@ -53,7 +53,7 @@ def reshape(a: Chosen, shape: Any, order: str = "C", *, copy: Any = None) -> Any
     sizes = a.values.shape
     if prod(before) != prod(sizes[: a.at]) or prod(rest) != prod(sizes[a.at + 1 :]):
         a.refuse("a reshape that joins or splits the axis of unknown length", "use x.ravel(), or reshape before choosing")
-    return a.like(np.reshape(a.values, (*before, sizes[a.at], *rest)), at)
+    return a.like(np.reshape(settled(a).values, (*before, sizes[a.at], *rest)), at)
 
 
 def ravel(a: Chosen, order: str = "C") -> Any:
