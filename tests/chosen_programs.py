@@ -40,7 +40,10 @@ def update_at(x: Any, y: Any) -> Any:
 def by_places(x: Any, y: Any) -> Any:
     places = np.where(x > 0)[0]
     z = np.zeros(7)
-    z[places] = y[places] * x[places]
+    next_ones = np.flatnonzero(x > 0)
+    next_ones += 1
+    z[next_ones] = y[next_ones] ** 2
+    z[places] += y[places] * x[places]
     z[6 - places] += x[places]
     np.add.at(z, places // 2, y[places])
     return z

@@ -60,6 +60,24 @@ def whole_values(x: Any) -> Any:
 
 
 TWO = "elements that two masks choose, or slices of different bounds, side by side"
+def other_dtype(x: Any) -> Any:
+    count = np.flatnonzero(x > 0)
+    count += x[x > 0]
+    return np.sum(count)
+
+
+def other_dtype_assigned(x: Any) -> Any:
+    z = np.arange(7)
+    z[x > 0] += x[x > 0]
+    return z
+
+
+def other_shape(x: Any) -> Any:
+    chosen = x[x > 0]
+    chosen += np.ones((2, 1))
+    return np.sum(chosen)
+
+
 REFUSED: dict[str, tuple[Function, str, str]] = {
     "returned": (lambda x: x[x > 0], f"the result has {WHAT}", "np.where(mask, x, 0)"),
     "returned places": (lambda x: np.nonzero(x), f"the result[0] has {WHAT}", "np.where(mask, x, 0) and the mask"),
@@ -87,6 +105,9 @@ REFUSED: dict[str, tuple[Function, str, str]] = {
     "shifted": (lambda x: np.sum(x[: shift(x)] * x[1 : shift(x) + 1]), "slices of different bounds", "same bounds"),
     "two slices": (lambda x: np.sum(np.outer(x, x)[: shift(x), shift(x) :]), "two slices of lengths that are only", "loop"),
     "backward with bounds": (lambda x: np.sum(x[shift(x) :: -1]), "that goes backward", "slice forward"),
+    "other dtype in place": (other_dtype, "Cannot cast ufunc 'add' output from float64 to int64", "x = x + y"),
+    "other dtype assigned": (other_dtype_assigned, "Cannot cast ufunc 'add' output from float64 to int64", "x = x + y"),
+    "other shape in place": (other_shape, "np.add in place of", ""),
     "two masks in one index": (lambda x: np.sum(np.outer(x, x)[x > 0, x > 0]), "together with other arrays", "one after"),
     "backward": (lambda x: np.sum(x[x > 0][::-1]), f"a slice that goes backward of {WHAT}", "np.where(mask, x, 0)"),
     "mask of another shape": (lambda x: np.sum(x[x[:3] > 0]), "boolean index did not match indexed array along axis 0", ""),

@@ -26,21 +26,15 @@ def spread(b: Builder, mask: Value, shape: Shape, at: int) -> Value:
     return s.broadcast_to(b, reshape(b, mask, tuple(sizes)), shape)
 
 
-def guarded(b: Builder, value: Value, mask: Value, at: int) -> Value:
-    """`value` where it is chosen, else 1: a number that few functions find fault with."""
-    other = s.number(b, 1, value.type.dtype, value.type.shape)
-    return s.where(b, spread(b, mask, value.type.shape, at), value, other)
-
-
 @dataclass(eq=False)
 class Masked:
-    """The elements that ``bool[n]`` chooses along an axis, in an array of all of them: others read as 1, and stay."""
+    """The elements that ``bool[n]`` chooses along an axis, in an array of all of them: the others are not written."""
 
     mask: Value
     at: int
 
     def read(self, b: Builder, whole: Value) -> Value:
-        return guarded(b, whole, self.mask, self.at)
+        return whole
 
     def write(self, b: Builder, whole: Value, part: Value) -> Value:
         return s.where(b, spread(b, self.mask, whole.type.shape, self.at), part, whole)

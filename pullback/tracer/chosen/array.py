@@ -10,7 +10,7 @@ import numpy as np
 from pullback.errors import ArgumentValueError, DTypeError, ShapeError, TraceError
 from pullback.location import caller
 from pullback.tracer.chosen import places, products, reductions, shapes
-from pullback.tracer.chosen.elements import WAY_OUT, WHAT, Chosen, entering, filled
+from pullback.tracer.chosen.elements import WAY_OUT, WHAT, Chosen
 from pullback.tracer.chosen.elementwise import elementwise
 from pullback.tracer.numpy_functions import selection
 from pullback.tracer.numpy_functions.arguments import Functions, NotGiven, given, known, newer, refuse
@@ -305,7 +305,7 @@ def interp(x: Any, xp: Any, fp: Any, *more: Any, **named: Any) -> Any:
     """np.interp at chosen places."""
     if not isinstance(x, Chosen):
         (xp if isinstance(xp, Chosen) else fp).refuse("np.interp by a table", "give it the whole table")
-    return entering(x, np.interp(filled(x, 1), xp, fp, *more, **named))
+    return x.like(np.interp(x.values, xp, fp, *more, **named))
 
 
 def polyval(p: Any, x: Any) -> Any:

@@ -1,8 +1,8 @@
 """What `x[mask]` and `x[:n]` are where mask or n are computed: all elements of x, and which of them are there.
 
-Nothing is compressed. Operations are done on all elements, and whatever leaves (a sum, an assignment) takes in those that
-the mask chooses. What comes in passes through a select on the mask, so that the cotangents of the others are exactly 0,
-whatever their values and derivatives are; and so does what has mixed elements with each other.
+Nothing is compressed. Operations are done on all elements; whatever takes elements together (a sum, a product of matrices)
+or leaves (an assignment) selects those that the mask chooses. So the cotangents of the others are exactly 0, and what a
+select leaves out has no part in a derivative, infinite or NaN as it may be: see the tests of masks.
 """
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pullback.ir.complaint import Complaint, Hole
 from pullback.ir.core import Op, Value, has_attributes
 from pullback.ir.ops.check import Check
 from pullback.location import caller
-from pullback.tracer.masked import guarded, spread
+from pullback.tracer.masked import spread
 from pullback.tracer.record import Recorder
 from pullback.tracer.semantics import elementwise as s
 from pullback.tracer.traced import Traced, active, array_of
@@ -162,13 +162,6 @@ def filled(c: Chosen, value: Any) -> Any:
     whole = array_of(b, c.values)
     other = s.number(b, value, whole.type.dtype, whole.type.shape)
     return b.wrap(s.where(b, spread(b, array_of(b, c.mask), whole.type.shape, c.at), whole, other))
-
-
-def entering(c: Chosen, values: Any, at: int | None = None) -> Any:
-    """`values`, computed from elements of other places or of outside, chosen as `c` is."""
-    b = active()
-    at = c.at if at is None else at
-    return c.like(b.wrap(guarded(b, array_of(b, values), array_of(b, c.mask), at)), at)
 
 
 def same_mask(b: Recorder, one: Chosen, two: Chosen) -> bool:

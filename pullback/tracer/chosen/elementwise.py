@@ -8,11 +8,9 @@ from pullback.errors import ShapeError, TraceError
 from pullback.ir.core import Value
 from pullback.location import caller
 from pullback.tracer.chosen.elements import WHAT, Chosen, other_mask, same_mask
-from pullback.tracer.masked import guarded
 from pullback.tracer.numpy_functions.arguments import as_array
 from pullback.tracer.record import Recorder
-from pullback.tracer.semantics import elementwise as s
-from pullback.tracer.traced import Traced, active, array_of
+from pullback.tracer.traced import Traced, active
 
 
 def lead_of(b: Recorder, operands: Sequence[Any]) -> Chosen:
@@ -57,16 +55,8 @@ def elementwise(function: Callable[..., Any], operands: Sequence[Any], **named: 
     for given, array in zip(operands, arrays, strict=True):
         if array is not None and not _is_plain(array) and not isinstance(given, Chosen):
             fits(lead, array.shape)
-    shape = s.broadcast_shapes([array.shape for array in arrays if not _is_plain(array)])
-    at, mask = len(shape) - lead.from_right, array_of(b, lead.mask)
-
-    def ready(given: Any, array: Any) -> Any:
-        """Operands of outside are masked on their way in: what is not chosen has no part in their derivatives."""
-        if isinstance(given, Chosen) or not isinstance(array, Traced) or not array.type.dtype.is_float:
-            return array
-        return b.wrap(guarded(b, s.broadcast_to(b, array_of(b, array), shape), mask, at), array.weak)
-
-    result = function(*[ready(given, array) for given, array in zip(operands, arrays, strict=True)], **named)
+    at = max(array.ndim for array in arrays if not _is_plain(array)) - lead.from_right
+    result = function(*arrays, **named)
     if isinstance(result, tuple):
         return tuple([lead.like(each, at) for each in result])
     return lead.like(result, at)

@@ -17,14 +17,13 @@ from pullback.tracer.chosen.elements import (
     WHAT,
     Chosen,
     check,
-    entering,
     filled,
     other_mask,
     same_mask,
 )
 from pullback.tracer.chosen.elementwise import laid_out, lead_of
 from pullback.tracer.chosen.reductions import ranks
-from pullback.tracer.masked import Masked, Row, guarded, seen
+from pullback.tracer.masked import Masked, Row, seen
 from pullback.tracer.numpy_functions.arguments import as_array
 from pullback.tracer.record import Recorder
 from pullback.tracer.semantics.affine import bounds
@@ -174,7 +173,7 @@ def choose(make: Make, x: Traced, index: Any) -> Any:
     line = line_of(b, mask)
     value, sizes = array_of(b, view), view.shape
     whole = reshape(b, value, (*sizes[:at], line.type.shape[0], *sizes[at + mask.ndim :]))
-    return make(b.wrap(guarded(b, whole, line, at)), b.wrap(line), at)
+    return make(b.wrap(whole), b.wrap(line), at)
 
 
 def nonzero(make: Make, a: Any) -> tuple[Any, ...]:
@@ -204,7 +203,7 @@ def gather(x: Any, index: Any) -> Any:
         if isinstance(part, Chosen) and x.shape[axis_of(parts, number)] == 0:
             x = _with_one(lead, x, axis_of(parts, number))
     read = x[tuple([filled(part, 0) if isinstance(part, Chosen) else part for part in parts])]
-    return entering(lead, read, at)
+    return lead.like(read, at)
 
 
 def chosen_parts(b: Recorder, x: Traced, index: Any) -> tuple[list[Any], Chosen]:
@@ -278,7 +277,7 @@ def _narrowed(c: Chosen, condition: Any) -> Any:
                                f"{c.values.shape}", location=caller())  # fmt: skip
     sizes = c.values.shape
     values = np.reshape(c.values, (prod(sizes[:axes]), *sizes[axes:]))
-    return entering(c.like(values, 0, b.wrap(line_of(b, both))), values)
+    return c.like(b.wrap(array_of(b, values)), 0, b.wrap(line_of(b, both)))
 
 
 def set_narrowed(c: Any, condition: Any, value: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.errors import ShapeError, TraceError
 from pullback.location import caller
-from pullback.tracer.chosen.elements import WHAT, Chosen, entering, filled
+from pullback.tracer.chosen.elements import WHAT, Chosen, filled
 from pullback.tracer.chosen.elementwise import fits, lead_of
 from pullback.tracer.numpy_functions.arguments import Functions, as_array, newer, refuse
 
@@ -40,7 +40,7 @@ def matmul(x: Any, y: Any) -> Any:
     # From the right the axis stays where it is, but for the one that a vector on the other side takes away.
     gone = other.ndim == 1 and (bool(in_x) or c.from_right > 2)
     result = np.matmul(*(filled(each, 0) if isinstance(each, Chosen) else each for each in (x, y)))
-    return entering(c, result, result.ndim - c.from_right + gone)
+    return c.like(result, result.ndim - c.from_right + gone)
 
 
 def _unknown(x: Any) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.errors import ArgumentValueError
 from pullback.location import caller
-from pullback.tracer.chosen.elements import Chosen, check_some, entering, filled
+from pullback.tracer.chosen.elements import Chosen, check_some, filled
 from pullback.tracer.chosen.elementwise import elementwise
 from pullback.tracer.masked import Masked, Row, spread
 from pullback.tracer.memory import View, root_of
@@ -80,8 +80,7 @@ def scatter(function: Any, name: str) -> Reduce:
         freedom = given(correction, ddof)
         if not _over(a, axis):
             return _along_rest(function, a, axis, keep, ddof=freedom, **named)
-        # What is beside the mask is 0, for the mean's part in the squares to be finite there.
-        return function(filled(a, 0), axis=axis, keepdims=keep, ddof=freedom, where=_mask(a), **named)
+        return function(a.values, axis=axis, keepdims=keep, ddof=freedom, where=_mask(a), **named)
 
     return reduced
 
@@ -230,7 +229,7 @@ def running(function: Any, name: str, neutral: int) -> Reduce:
         along = normal_axis(axis, a.ndim)
         if along != a.at:
             return a.like(function(a.values, axis=along, dtype=dtype))
-        return entering(a, function(filled(a, neutral), axis=along, dtype=dtype))
+        return a.like(function(filled(a, neutral), axis=along, dtype=dtype))
 
     return applied
 

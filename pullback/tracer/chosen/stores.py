@@ -11,7 +11,7 @@ from pullback.ir.complaint import mark
 from pullback.ir.core import Value
 from pullback.ir.types import ArrayType
 from pullback.location import caller
-from pullback.tracer.chosen.elements import Chosen, check, entering, filled
+from pullback.tracer.chosen.elements import Chosen, check, filled
 from pullback.tracer.chosen.elementwise import fits, laid_out
 from pullback.tracer.chosen.places import (
     axis_before,
@@ -90,7 +90,7 @@ def by_places(b: Recorder, x: Any, index: Any, value: Any, store: Callable[[Any,
 def _values(b: Recorder, lead: Chosen, from_right: int, value: Any) -> Any:
     """A value for each place, or one for all."""
     if isinstance(value, Chosen):
-        return entering(value, laid_out(b, value, array_of(b, lead.mask), from_right)).values
+        return laid_out(b, value, array_of(b, lead.mask), from_right)
     if value is not None and not isinstance(value, int | float):
         fits(Chosen(lead.values, lead.mask, lead.ndim - from_right), np.shape(value))
     return value
