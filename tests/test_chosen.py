@@ -97,6 +97,7 @@ HIDDEN: dict[str, Function] = {
     "running": lambda x, w: np.sum(np.log(np.cumsum(np.sqrt(x[x > 0])) * w)),
     "products": lambda x, w: np.dot(np.sqrt(x[x > 0]), np.log(x[x > 0])) * w,
     "rows": lambda x, w: np.sum(np.log(x[x > 0][:, None] @ np.ones((1, 2)) * w)),
+    "rows by a parameter": lambda x, w: np.sum(np.log(x[x > 0])[:, None] @ (np.ones((1, 2)) * w)),
     "assigned": lambda x, w: np.sum(_logs(x, w) ** 2),
     "norm": lambda x, w: np.linalg.norm(np.sqrt(x[x > 0]) * w),
     "chosen again": lambda x, w: np.sum(np.sqrt(x[x > 0][x[x > 0] > 0.3] - 0.3) * w),
