@@ -166,6 +166,35 @@ def test_nothing_chosen() -> None:
         pb.compile_grad(lambda x: x[x > 0][-5])(X)
 
 
+def test_no_places() -> None:
+    """Of an array without elements nothing can be chosen: what fails then fails when it is run, not where it is not."""
+    x = np.zeros(0)
+    functions: tuple[Function, ...] = (
+        lambda x: np.max(x[x > 0]) if x[x > 0].size else np.sum(x),
+        lambda x: np.argmin(x[x > 0]) if np.any(x > 0) else np.sum(x),
+        lambda x: x[x > 0][0] + x[x > 0][-1] if len(x[x > 0]) else np.sum(x),
+        lambda x: np.sum(x[x > 0]) + np.prod(x[x > 0]) + np.cumsum(x[x > 0]).sum() + x[x > 0] @ x[x > 0],
+        lambda x: np.linalg.norm(x[x > 0]) + np.sum(x[np.flatnonzero(x > 0)]),
+    )
+    for function in functions:
+        value, gradient = pb.compile_grad(lambda x, function=function: function(x) * 1.0).value_and_grad(x)
+        assert value == numpys(function, x)
+        assert gradient.shape == (0,)
+    with pytest.raises(ValueError, match="zero-size array to reduction operation maximum which has no identity"):
+        pb.compile_grad(lambda x: np.max(x[x > 0]))(x)
+    with pytest.raises(IndexError, match="index 0 is out of bounds for axis 0 with size 0"):
+        pb.compile_grad(lambda x: x[x > 0][0])(x)
+
+    def write(x: Any, y: Any) -> Any:
+        z = x * 1.0
+        z[np.flatnonzero(y > 0)] = 2.0
+        return np.sum(z) + np.sum(x[np.flatnonzero(y > 0)])
+
+    assert pb.compile_grad(write)(x, -np.ones(3)) == 0.0
+    with pytest.raises(IndexError, match="out of bounds for axis 0 with size 0"):
+        pb.compile_grad(write)(x, np.ones(3))
+
+
 def test_places_outside() -> None:
     """A chosen index outside of the array is an IndexError, one that is not chosen is nothing."""
 

@@ -164,6 +164,15 @@ def filled(c: Chosen, value: Any) -> Any:
     return b.wrap(s.where(b, spread(b, array_of(b, c.mask), whole.type.shape, c.at), whole, other))
 
 
+def with_places(c: Chosen) -> Any:
+    """The same, with one place at least: where there is none, one that is not chosen."""
+    if c.values.shape[c.at]:
+        return c
+    b = active()
+    shape = (*c.values.shape[: c.at], 1, *c.values.shape[c.at + 1 :])
+    return c.like(b.wrap(b.capture(np.zeros(shape, c.dtype))), mask=b.wrap(b.capture(np.zeros(1, bool))))
+
+
 def same_mask(b: Recorder, one: Chosen, two: Chosen) -> bool:
     """Whether two masks are known to be equal: they are one value, or computed alike, as in ``x[x > 0] * y[x > 0]``."""
     return computed_alike(array_of(b, one.mask), array_of(b, two.mask))

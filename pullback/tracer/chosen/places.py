@@ -20,6 +20,7 @@ from pullback.tracer.chosen.elements import (
     filled,
     other_mask,
     same_mask,
+    with_places,
 )
 from pullback.tracer.chosen.elementwise import laid_out, lead_of
 from pullback.tracer.chosen.reductions import ranks
@@ -294,7 +295,7 @@ def set_narrowed(c: Any, condition: Any, value: Any) -> None:
 
 def _one(c: Chosen, number: Any) -> Any:
     """The item of a number, counted from the end where it is negative."""
-    b = active()
+    b, c = active(), with_places(c)
     count = c.count
     place = _from_start(number, count)
     if b.checks:
@@ -302,9 +303,6 @@ def _one(c: Chosen, number: Any) -> Any:
         text = f"index {mark(0)} is out of bounds for axis {c.at} with size {mark(1)}"
         check(b, inside, IndexError(text), number, count)
     hit = np.logical_and(c.mask, np.equal(ranks(c.mask), place))
-    if not c.mask.shape[0]:
-        values = b.wrap(b.capture(np.zeros((1,), c.dtype)))
-        return np.broadcast_to(values[0], (*c.values.shape[: c.at], *c.values.shape[c.at + 1 :]))
     at = np.argmax(hit)
     return np.take(c.values, at) if c.ndim == 1 else seen(b, c.values, Row(array_of(b, at), array_of(b, hit), c.at))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.errors import ArgumentValueError
 from pullback.location import caller
-from pullback.tracer.chosen.elements import Chosen, check_some, filled
+from pullback.tracer.chosen.elements import Chosen, check_some, filled, with_places
 from pullback.tracer.chosen.elementwise import elementwise
 from pullback.tracer.masked import Masked, Row, spread
 from pullback.tracer.memory import View, root_of
@@ -120,6 +120,7 @@ def extreme(function: Any, name: str, largest: bool) -> Reduce:
         if not is_given(initial):
             check_some(a, f"zero-size array to reduction operation {'maximum' if largest else 'minimum'} which has no "
                        "identity")  # fmt: skip
+        a = with_places(a)
         return function(filled(a, lowest(a, largest)), axis=axis, keepdims=keep, **_optional(initial=initial))
 
     return reduced
@@ -158,7 +159,7 @@ def arg_extreme(name: str, largest: bool) -> Reduce:
         function: Any = np.argmax if largest else np.argmin
         if axis is not None and not _over(a, axis):
             return _along_rest(function, a, axis, keep)
-        line = flat(a) if axis is None else a
+        line = with_places(flat(a) if axis is None else a)
         check_some(line, f"attempt to get {name} of an empty sequence")
         # Where all that is chosen is infinite, the first of all elements may be beside the mask: none comes before it.
         place = function(filled(line, lowest(line, largest)), axis=line.at, keepdims=keep and axis is not None)
@@ -210,6 +211,7 @@ def norm(x: Chosen, ord: Any = None, axis: Any = None, keepdims: bool = False) -
         x.refuse(f"np.linalg.norm of order {ord!r}", "use the Frobenius norm, or write it with np.sum and np.max")
     if ord == inf:
         check_some(x, "zero-size array to reduction operation maximum which has no identity")
+        x = with_places(x)
     return np.linalg.norm(filled(x, 0), ord, axis, keepdims)
 
 
