@@ -233,6 +233,57 @@ def test_transforms() -> None:
     np.testing.assert_allclose(inner.grad(X, 3.0), np.where(X > 0, 12 * np.sum(X[X > 0]), 0.0))
 
 
+def test_lengths_and_masks_mapped() -> None:
+    def by_length(x: Any, n: Any) -> Any:
+        return np.sum(x[:n] ** 2) + np.max(x[n:])
+
+    def by_mask(x: Any, m: Any) -> Any:
+        return np.mean(x[m] ** 2) + x[m].min()
+
+    points, lengths = RANDOM.normal(size=(4, 7)), np.array([1, 2, 3, 6])
+    masks = points > np.median(points)
+    masks[:, 0] = True
+    for function, others in ((by_length, lengths), (by_mask, masks)):
+        each = [pb.grad(function)(x, other) for x, other in zip(points, others, strict=True)]
+        np.testing.assert_allclose(pb.vmap(pb.grad(function))(points, others), each)
+
+
+def test_triangle_to_the_second_order() -> None:
+    """Slices in nested loops that stay loops: Hessians, with and without a budget, are those of LAPACK's determinant."""
+
+    def matrix(x: Any) -> Any:
+        wave = np.cos(np.arange(20) * x[0])
+        return (2.0 + x[1] ** 2) * np.eye(20) + np.outer(wave, wave)
+
+    def by_loops(x: Any) -> Any:
+        a, low = matrix(x), np.zeros((20, 20))
+        for j in range(20):
+            low[j, j] = np.sqrt(a[j, j] - low[j, :j] @ low[j, :j])
+            for i in range(j + 1, 20):
+                low[i, j] = (a[i, j] - low[i, :j] @ low[j, :j]) / low[j, j]
+        return np.sum(np.log(np.diag(low)))
+
+    def by_lapack(x: Any) -> Any:
+        return np.linalg.slogdet(matrix(x))[1] / 2
+
+    x = np.array([0.3, 0.8])
+    compiled = pb.compile_grad(by_loops)
+    np.testing.assert_allclose(compiled.hessian(x), pb.hessian(by_lapack)(x), rtol=1e-8)
+    np.testing.assert_allclose(pb.jvp(by_loops, (x,), (x,))[1], pb.jvp(by_lapack, (x,), (x,))[1], rtol=1e-9)
+    assert "for" in compiled.lower(x).ir, "written out"
+
+
+def test_arguments_that_change() -> None:
+    def doubled(x: Any) -> Any:
+        x[x > 0] *= 2.0
+        x[: np.sum(x > 0)] += 1.0
+        return np.sum(x)
+
+    changed, wanted = X.copy(), X.copy()
+    assert pb.compile_grad(doubled)(changed) == pytest.approx(doubled(wanted))
+    np.testing.assert_array_equal(changed, wanted)
+
+
 def test_closed_over() -> None:
     """Chosen elements of a function around, in the derivative of a function inside."""
 
