@@ -112,8 +112,9 @@ class Chosen(NotAnArray):
         raise TraceError(f"{what} of {WHAT} is not traced", location=caller(), help=help)
 
     def returned(self, path: str) -> NoReturn:
-        """Raises: TraceError for elements that a function returns."""
-        raise TraceError(f"the {path} has {WHAT}", location=caller(),
+        """Raises: TraceError for elements that a function returns, with the line that chose them."""
+        owner = self.mask.value.owner
+        raise TraceError(f"the {path} has {WHAT}", location=caller() if owner is None else owner.location,
                          help="return sums of them, or np.where(mask, x, 0) and the mask")  # fmt: skip
 
     def _concrete(self, what: str, help: str) -> NoReturn:
