@@ -115,7 +115,8 @@ class Chosen(NotAnArray):
         """Raises: TraceError for elements that a function returns, with the line that chose them."""
         owner = self.mask.value.owner
         raise TraceError(f"the {path} has {WHAT}", location=caller() if owner is None else owner.location,
-                         help="return sums of them, or np.where(mask, x, 0) and the mask")  # fmt: skip
+                         help="return sums of them, np.where(mask, x, 0) and the mask, or a slice as x[i:i + 3], with a length "
+                         "that is a number")  # fmt: skip
 
     def _concrete(self, what: str, help: str) -> NoReturn:
         raise ConcreteError(f"{what} of {WHAT}", location=caller(), help=help)
