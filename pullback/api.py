@@ -17,6 +17,7 @@ from pullback.errors import ArgumentError
 from pullback.inspection import explain, memory, stats
 from pullback.ir.ops.elementary import StopGradient
 from pullback.location import caller
+from pullback.tracer.chosen.elements import Chosen
 from pullback.tracer.numpy_protocol import wrap
 from pullback.tracer.record import Recorder
 from pullback.tracer.trace import Trace, find_recorder, name_of
@@ -550,6 +551,8 @@ def stop_gradient(x: Any) -> Any:
     """`x`, as a constant for every derivative."""
 
     def stopped(leaf: Any) -> Any:
+        if isinstance(leaf, Chosen):
+            return leaf.like(stopped(leaf.values))
         if not isinstance(leaf, Traced) or not leaf.value.type.dtype.is_float:
             return leaf
         made = wrap(leaf.recorder.value(StopGradient(), array_of(leaf.recorder, leaf)), leaf.recorder)

@@ -47,6 +47,10 @@ class ConcreteError(TraceError):
     """Python asks for a number that is only known when the compiled code runs."""
 
 
+class LengthError(ConcreteError):
+    """A slice of a length that is only known when the compiled code runs, where that cannot be."""
+
+
 class CarryError(TraceError):
     """A loop's variable that changes its type, its shape or its nesting from one iteration to the next."""
 

@@ -13,6 +13,8 @@ from numpy_support import agree
 import pullback as pb
 from pullback.errors import TraceError
 from pullback.tracer import assign
+from pullback.tracer.chosen.array import CHOOSING
+from pullback.tracer.chosen.array import FUNCTIONS as OF_CHOSEN
 from pullback.tracer.numpy_functions.table import FUNCTIONS
 
 R = np.random.default_rng(8)
@@ -362,10 +364,16 @@ def parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
         return None
 
 
-@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: f"{function.__module__}.{function.__name__}")
-def test_signature_is_numpys(function: Callable[..., Any]) -> None:
+TRACED = {
+    **{(function, "of traced arrays"): traced for function, traced in FUNCTIONS.items()},
+    **{(function, "of chosen elements"): traced for function, traced in OF_CHOSEN.items()},
+}
+
+
+@pytest.mark.parametrize(("function", "what"), TRACED, ids=lambda each: getattr(each, "__name__", each))
+def test_signature_is_numpys(function: Callable[..., Any], what: str) -> None:
     """Every argument that NumPy's function takes, by name or place, the traced one takes too."""
-    wanted, found = parameters(function), parameters(FUNCTIONS[function])
+    wanted, found = parameters(function), parameters(TRACED[function, what])
     if wanted is None or found is None:
         return
     anything = {each.kind for each in found}
@@ -388,7 +396,7 @@ def test_signature_is_numpys(function: Callable[..., Any]) -> None:
 
 def test_every_function_of_numpy_is_traced_or_has_a_way_out() -> None:
     for function in overrides.get_overridable_numpy_array_functions():
-        if function in FUNCTIONS or function in assign.FUNCTIONS:
+        if function in FUNCTIONS or function in CHOOSING or function in assign.FUNCTIONS:
             continue
         with pytest.raises(TraceError) as error:
             pb.compile_grad(lambda x: x.__array_function__(function, (type(x),), (x,), {}))(Y)  # noqa: B023

@@ -113,7 +113,7 @@ def test_traced_index_out_of_bounds(function: Any) -> None:
 
 def test_traced_mask_and_slice_say_what_to_do() -> None:
     for function, help in (
-        (lambda x, k: x[x > 0], "np.where(mask, x, 0)"), (lambda x, k: x[1:k], "slice as x[i:i + 3]"),
+        (lambda x, k: x[x > 0], "np.where(mask, x, 0)"), (lambda x, k: x[1:k], "a slice as x[i:i + 3]"),
         (lambda x, k: x[x], ""),
     ):  # fmt: skip
         with pytest.raises((TraceError, OutOfBoundsError)) as raised:

@@ -160,18 +160,9 @@ REFUSED: dict[str, tuple[Callable[[Any], Any], str, str]] = {
     "Fourier transform": (
         lambda x: np.fft.fft(x),
         "np.fft.fft is not traced", "complex numbers"),
-    "nonzero": (
-        lambda x: np.nonzero(x),
-        "np.nonzero is not traced", "depends on values"),
-    "where of one": (
-        lambda x: np.where(x > 0),
-        "np.where(condition) gives a shape that depends on values", "np.where(condition, x, y)"),
     "unique": (
         lambda x: np.unique(x),
         "np.unique is not traced", "depends on values"),
-    "mask": (
-        lambda x: x[x > 0],
-        "indexing by a mask that is computed", "np.where(mask, x, 0)"),
     "repeat by values": (
         lambda x: np.repeat(x, x[0].astype(int)),
         "np.repeat with repeats that the traced function computes", "static_argnums"),

@@ -1,6 +1,7 @@
 """``x[index] = value`` and its kin on traced arrays: each gives the array that owns the elements another IR value."""
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -8,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
-from pullback.errors import DTypeError, ShapeError, TraceError
+from pullback.errors import DTypeError, LengthError, ShapeError, TraceError
 from pullback.ir.core import Value
-from pullback.ir.types import ArrayType, Shape
+from pullback.ir.types import Shape
 from pullback.location import caller
+from pullback.tracer.chosen.elements import Chosen
+from pullback.tracer.chosen.places import has_chosen, has_mask
+from pullback.tracer.chosen.stores import by_mask, by_places
 from pullback.tracer.memory import Known, View, root_of
 from pullback.tracer.record import Recorder
 from pullback.tracer.rows import rows_of
@@ -26,7 +30,10 @@ from pullback.tracer.windows import Place, place_of, plain
 def get_item(x: Traced, index: Any, with_arrays: Callable[[Traced, Any], Any]) -> Any:
     """``x[index]``: a view where NumPy has one, else a copy; `with_arrays` reads by integer arrays and masks."""
     b = active()
-    place = place_of(b, x.type, index)
+    try:
+        place = place_of(b, x.type, index)
+    except LengthError:
+        return with_arrays(x, plain(index))
     if place is None:
         return with_arrays(x, plain(index))
     known = x.known
@@ -56,7 +63,11 @@ def set_item(x: Traced, index: Any, value: Any) -> None:
     b = target(x)
     if set_known(b, x, index, value):
         return
-    place = place_of(b, x.type, index)
+    try:
+        place = place_of(b, x.type, index)
+    except LengthError:
+        x[index][...] = value  # type: ignore[index]
+        return
     if place is None:
         set_by_arrays(b, x, plain(index), value)
         return
@@ -89,7 +100,7 @@ def _is_traced(tree: Any) -> bool:
         return any(isinstance(each, Traced) for each in (tree.start, tree.stop, tree.step))
     if isinstance(tree, tuple | list):
         return any(_is_traced(each) for each in tree)
-    return isinstance(tree, Traced)
+    return isinstance(tree, Traced | Chosen)
 
 
 def fitted(b: Recorder, value: Any, dtype: dtypes.DType, shape: Shape) -> Value:
@@ -118,60 +129,16 @@ def _shown(shape: Shape) -> str:
 
 def set_by_arrays(b: Recorder, x: Traced, index: Any, value: Any) -> None:
     """``x[index] = value`` with arrays in the index; where an element is named twice, the last value counts."""
-    if _has_mask(index):
-        mask = _mask(index)
-        whole, chosen = x.value, mask_of(b, x.type, mask)
-        x.store(s.where(b, chosen, by_mask(b, x.type, mask.ndim, value), whole))
+    if has_mask(index):
+        by_mask(b, x, index, value)
+        return
+    if has_chosen(index):
+        by_places(b, x, index, value, operator.setitem)
         return
     rows = rows_of(b, x.type, expand(index, x.type.rank))
     news = rows.by_rows(b, fitted(b, value, x.type.dtype, rows.shape))
     whole = x.value
     x.store(rows.write(b, whole, rows.replaced(b, rows.read(b, whole), news)))
-
-
-def _has_mask(index: Any) -> bool:
-    """Whether a computed mask is part of an index."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return any(isinstance(part, Traced) and part.type.dtype.is_bool for part in parts)
-
-
-def _mask(index: Any) -> Traced:
-    """The computed mask that an index is. Raises: TraceError if there is more to it."""
-    parts = [part for part in (index if isinstance(index, tuple) else (index,)) if part is not Ellipsis]
-    first, *rest = parts
-    alone = isinstance(first, Traced) and all(isinstance(part, slice) and part == slice(None) for part in rest)
-    if not alone:
-        raise TraceError("a computed mask together with other indices is not traced", location=caller(),
-                         help="assign with np.where: x[...] = np.where(mask, value, x)")  # fmt: skip
-    assert isinstance(first, Traced)
-    return first
-
-
-def mask_of(b: Recorder, kind: ArrayType, mask: Traced) -> Value:
-    """A mask over the first axes, repeated along the others: ``bool[dims]``. Raises: ShapeError for another shape."""
-    have, wanted = mask.shape, kind.shape
-    if have != wanted[: len(have)]:
-        raise ShapeError(f"a mask of shape {_shown(have)} for an array of shape {_shown(wanted)}", location=caller())
-    return s.broadcast_to(b, reshape(b, array_of(b, mask), (*have, *(1,) * (len(wanted) - len(have)))), wanted)
-
-
-def by_mask(b: Recorder, kind: ArrayType, axes: int, value: Any) -> Value:
-    """The value for ``x[mask] = value`` at every element: one number, or one row for all that the mask chooses.
-
-    Raises: TraceError for a value per chosen element, because their number is not known.
-    """
-    operand = lower(b, value)
-    have, rest = s.shape_of(operand), kind.shape[axes:]
-    extra = len(have) - len(rest)
-    if extra > 0 and have[:extra] == (1,) * extra:
-        operand = reshape(b, s.value_of(operand), have[extra:])  # type: ignore[arg-type]
-    elif extra > 0:
-        raise TraceError(
-            f"assigning an array of shape {_shown(have)} to the elements that a computed mask chooses: how many they "
-            "are is only known when the compiled code runs", location=caller(),
-            help="assign a number, or use np.where(mask, values, x) with values at every element",
-        )  # fmt: skip
-    return s.ready(b, operand, kind.dtype, kind.shape)
 
 
 # In place
@@ -181,12 +148,12 @@ def update_item(ufunc: np.ufunc, x: Traced, index: Any, value: Any) -> None:
     """``x[index] += value`` and its kin, `index` evaluated once."""
     b = target(x)
     index = plain(index)
-    if _has_mask(index):
-        mask = _mask(index)
-        row = by_mask(b, x.type, mask.ndim, value)
-        x.store(s.where(b, mask_of(b, x.type, mask), kept_dtype(b, x.type.dtype, ufunc(x, b.wrap(row))), x.value))
+    try:
+        place = place_of(b, x.type, index)
+    except LengthError:
+        part = x[index]  # type: ignore[index]
+        part[...] = in_place(ufunc, part, value)
         return
-    place = place_of(b, x.type, index)
     if place is not None and ufunc in (np.add, np.subtract) and not set_known_possible(b, x, index, value):
         operand = lower(b, value)
         if s.promoted([x.value, operand]) == x.type.dtype and not x.type.dtype.is_bool:
@@ -211,6 +178,8 @@ def in_place(ufunc: np.ufunc, x: Any, value: Any) -> Any:
     Raises: DTypeError where the result cannot be cast to x's dtype, ShapeError where it has another shape.
     """
     result = ufunc(x, value)
+    if isinstance(result, Chosen):
+        return _kept_chosen(x, result, ufunc.__name__)
     if not isinstance(x, Traced) or not x.type.rank:
         return result
     b = target(x)
@@ -221,6 +190,14 @@ def in_place(ufunc: np.ufunc, x: Any, value: Any) -> Any:
         return x
     x.store(kept_dtype(b, x.type.dtype, result, ufunc.__name__))
     return x
+
+
+def _kept_chosen(x: Any, result: Chosen, name: str) -> Any:
+    """What an operation in place gives of chosen elements, to be put where they came from. Raises: DTypeError, ShapeError."""
+    if not isinstance(x, Chosen):
+        result.refuse(f"np.{name} in place of an array", "choose from both: x[mask] += y[mask]")
+    b = active()
+    return result.like(b.wrap(kept_dtype(b, x.values.type.dtype, result.values, name)))
 
 
 def kept_dtype(b: Recorder, dtype: dtypes.DType, result: Any, name: str = "add") -> Value:
@@ -261,11 +238,14 @@ def at(ufunc: np.ufunc, x: Any, index: Any, value: Any = None) -> None:
                          location=caller(), help="make a copy of it in the function: x = x.copy()")  # fmt: skip
     b = target(x)
     index = plain(index)
-    if place_of(b, x.type, index) is not None or _has_mask(index):
+    if place_of(b, x.type, index) is not None or has_mask(index):
         if ufunc.nin == 1:
             set_item(x, index, ufunc(x[index]))  # type: ignore[index]
         else:
             update_item(ufunc, x, index, value)
+        return
+    if has_chosen(index):
+        by_places(b, x, index, value, ufunc.at if ufunc.nin == 2 else lambda x, index, _: ufunc.at(x, index))
         return
     rows = rows_of(b, x.type, expand(index, x.type.rank))
     whole = x.value

@@ -18,6 +18,7 @@ from pullback.ir.ops.elementary import Erf, Trunc
 from pullback.ir.ops.special import Erfc, Gammaln
 from pullback.location import caller
 from pullback.tracer.branches import condition_of
+from pullback.tracer.chosen.elements import Chosen
 from pullback.tracer.control import choose, is_traced
 from pullback.tracer.iterables import Counting, Enumerate, Reversed, Zip, counting, sequence
 from pullback.tracer.loops import record_for
@@ -101,6 +102,8 @@ def round_(value: Any, ndigits: Any = None) -> Any:
 
 def isinstance_(value: Any, kinds: Any) -> bool:
     """``isinstance`` as it would be for what a traced value stands for."""
+    if isinstance(value, Chosen) and not isinstance(value, kinds):
+        return isinstance(kinds, type | tuple) and issubclass(np.ndarray, kinds)
     if not isinstance(value, Traced) or isinstance(value, kinds):
         return isinstance(value, kinds)
     dtype = value.type.dtype
@@ -113,7 +116,14 @@ def isinstance_(value: Any, kinds: Any) -> bool:
     return isinstance(kinds, type | tuple) and issubclass(stands_for, kinds)
 
 
+def len_(value: Any) -> Any:
+    """How many elements a mask chooses is a number that is computed."""
+    return value.shape[0] if isinstance(value, Chosen) else len(value)
+
+
 def sum_(iterable: Any, /, start: Any = 0) -> Any:
+    if isinstance(iterable, Chosen):
+        return start + np.sum(iterable, axis=0)
     if not isinstance(iterable, Traced) or iterable.known is not None or len(iterable) <= LONG:
         return sum(iterable, start)
     b = active()
@@ -128,6 +138,8 @@ def _extreme(largest: bool) -> Callable[..., Any]:
     plain: Callable[..., Any] = max if largest else min
 
     def extreme(*args: Any, **named: Any) -> Any:
+        if len(args) == 1 and isinstance(args[0], Chosen) and args[0].ndim == 1 and not named:
+            return (np.max if largest else np.min)(args[0])
         if len(args) == 1 and isinstance(args[0], Traced):
             items: Any = args[0]
             if items.known is None and items.type.rank == 1 and len(items) > LONG and not named:
@@ -147,6 +159,8 @@ def _truth(all_of: bool) -> Callable[[Iterable[Any]], Any]:
     plain: Callable[..., Any] = all if all_of else any
 
     def truth(iterable: Iterable[Any]) -> Any:
+        if isinstance(iterable, Chosen) and iterable.ndim == 1:
+            return (np.all if all_of else np.any)(iterable)
         if isinstance(iterable, Traced):
             if iterable.known is None and iterable.type.rank == 1:
                 return (np.all if all_of else np.any)(iterable)
@@ -266,7 +280,7 @@ _OF_MATH: dict[str, tuple[Callable[..., Any], dtypes.DType]] = {
 BUILTINS: dict[Any, Callable[..., Any]] = {
     range: range_, enumerate: enumerate_, zip: zip_, reversed: reversed_, float: float_, int: int_, bool: bool_,
     round: round_, isinstance: isinstance_, sum: sum_, max: _extreme(True), min: _extreme(False), all: _truth(True),
-    any: _truth(False), sorted: sorted_, math.isclose: isclose_,
+    any: _truth(False), len: len_, sorted: sorted_, math.isclose: isclose_,
     **{getattr(math, name): _of_items(getattr(math, name), function)
        for name, function in _OF_ITEMS.items() if hasattr(math, name)},
     **{getattr(math, name): _math(function, gives=gives)(getattr(math, name))

@@ -16,6 +16,8 @@ from pullback.dtypes import ALL
 from pullback.errors import ConcreteError
 from pullback.tracer import control, creation, exceptions, for_statement, objects
 from pullback.tracer.builtin_functions import BUILTINS
+from pullback.tracer.chosen.array import CHOOSING
+from pullback.tracer.chosen.elements import Chosen
 from pullback.tracer.effects import change, is_mutator, is_random, once
 from pullback.tracer.numpy_functions.arguments import as_array
 from pullback.tracer.numpy_objects import object_stand_in
@@ -77,6 +79,12 @@ def stacking(function: Any, *args: Any, **named: Any) -> Any:
     return function(*stacked, **named)
 
 
+def take_(a: Any, indices: Any, *args: Any, **named: Any) -> Any:
+    """np.take: NumPy asks the array alone whether it is traced."""
+    traced = isinstance(indices, Chosen) or control.is_traced(indices)
+    return (CHOOSING[np.take] if traced else np.take)(a, indices, *args, **named)
+
+
 def map_(function: Any, *iterables: Any) -> Any:
     return builtins.map(call(function), *iterables)
 
@@ -102,7 +110,7 @@ REPLACED: dict[Any, Any] = {
     **{function: creation.creator(function) for function in creation.CREATORS},
     np.zeros: creation.filled(np.zeros, 0), np.ones: creation.filled(np.ones, 1),
     np.empty: creation.filled(np.empty, 0), np.full: creation.full, np.array: creation.array,
-    np.asarray: creation.as_array, np.ascontiguousarray: creation.as_array,
+    np.take: take_, np.asarray: creation.as_array, np.ascontiguousarray: creation.as_array,
     **{each.numpy.type: creation.scalar_type(each.numpy.type) for each in ALL},
 }  # fmt: skip
 """What rewritten code calls instead of a function."""

@@ -11,6 +11,7 @@ from pullback import dtypes
 from pullback.errors import ShapeError
 from pullback.ir.core import Value
 from pullback.location import caller
+from pullback.tracer.chosen.elements import Chosen
 from pullback.tracer.memory import Known
 from pullback.tracer.record import Recorder, current_recorder
 from pullback.tracer.semantics import elementwise as s
@@ -86,6 +87,10 @@ def has_traced(tree: Any) -> bool:
 
 def array(object: Any, dtype: Any = None, **named: Any) -> Any:
     """np.array: a copy."""
+    if isinstance(object, list | tuple) and any(isinstance(each, Chosen) for each in object):
+        object = np.stack(object)
+    if isinstance(object, Chosen):
+        return object.copy() if dtype is None else object.astype(dtype)
     if not has_traced(object):
         return fresh(np.array(object, dtype, **named))
     b = active()
@@ -96,6 +101,8 @@ def as_array(a: Any, dtype: Any = None, **named: Any) -> Any:
     """np.asarray: what is an array already stays the same one."""
     if isinstance(a, Traced) and (dtype is None or np.dtype(dtype) == a.dtype) and not a.weak:
         return a
+    if isinstance(a, Chosen):
+        return a if dtype is None or np.dtype(dtype) == a.dtype else a.astype(dtype)
     if not has_traced(a):
         made = np.asarray(a, dtype, **named)
         return made if made is a or isinstance(a, np.ndarray) else fresh(made)

@@ -13,6 +13,7 @@ from pullback.dtypes import DType
 from pullback.errors import ArgumentError
 from pullback.ir.types import ArrayType, type_of
 from pullback.location import caller
+from pullback.tracer.chosen.elements import WAY_OUT, WHAT, Chosen
 from pullback.tracer.traced import Traced
 
 
@@ -61,6 +62,8 @@ def leaf_of(value: Any, path: str) -> Leaf:
             raise ArgumentError(f"{path} has dtype {value.dtype}, which is not supported", location=caller(),
                                 help="pass arrays of bools, integers, float32 or float64")  # fmt: skip
         return Leaf(type_of(np.asarray(value)), LeafKind.ARRAY)
+    if isinstance(value, Chosen):
+        raise ArgumentError(f"{path} has {WHAT}", location=caller(), help=WAY_OUT)
     raise ArgumentError(f"{path} is a {type(value).__name__}: arguments are arrays, numbers, or nests of them",
                         location=caller(), help="name it in static_argnames if it is a setting")  # fmt: skip
 

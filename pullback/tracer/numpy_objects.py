@@ -8,6 +8,7 @@ import numpy as np
 
 from pullback.errors import TraceError
 from pullback.location import caller
+from pullback.tracer.chosen.elements import Chosen
 from pullback.tracer.control import is_traced
 
 _SERIES = (
@@ -22,7 +23,7 @@ def object_stand_in(function: Any) -> Callable[..., Any] | None:
         series: Any = function
 
         def evaluated(arg: Any) -> Any:
-            if not is_traced(arg):
+            if not is_traced(arg) and not isinstance(arg, Chosen):
                 return series(arg)
             offset, scale = series.mapparms()
             return series._val(offset + scale * arg, series.coef)

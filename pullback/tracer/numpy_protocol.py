@@ -10,6 +10,8 @@ from pullback.errors import TraceError
 from pullback.ir.core import Value
 from pullback.location import caller
 from pullback.tracer import assign
+from pullback.tracer.chosen.array import CHOOSING, ChosenArray
+from pullback.tracer.chosen.places import choose, gather, has_chosen, has_mask, has_range, ranged
 from pullback.tracer.creation import fresh
 from pullback.tracer.memory import known_arrays
 from pullback.tracer.numpy_functions import selection, shapes, values
@@ -19,6 +21,7 @@ from pullback.tracer.record import Recorder
 from pullback.tracer.traced import Traced
 from pullback.tracer.ufunc_calls import by_operator, call_method
 from pullback.tracer.ufunc_plans import of_one, of_two
+from pullback.tracer.undefined import NotAnArray
 from pullback.tracer.views import FLIPS, OTHERS, PERMUTATIONS, RESHAPES, viewed
 
 
@@ -68,6 +71,15 @@ def in_place(ufunc: np.ufunc) -> Callable[..., Any]:
     return operator
 
 
+def _with_arrays(x: Traced, index: Any) -> Any:
+    """``x[index]`` with arrays in the index."""
+    if has_mask(index):
+        return choose(ChosenArray, x, index)
+    if has_range(index):
+        return ranged(ChosenArray, x, index)
+    return gather(x, index) if has_chosen(index) else selection.get_item(x, index)
+
+
 class TracedArray(Traced):
     """See `Traced`. Every operation records; nothing is computed."""
 
@@ -82,6 +94,8 @@ class TracedArray(Traced):
         if method == "at":
             assign.at(ufunc, *inputs)
             return None
+        if any(isinstance(each, NotAnArray) for each in inputs):
+            return NotImplemented
         out = named.pop("out", None)
         if (known := known_arrays(inputs)) is not None:
             result = fresh(getattr(ufunc, method)(*known, **named))
@@ -94,7 +108,7 @@ class TracedArray(Traced):
             return NotImplemented
         if function in assign.FUNCTIONS:
             return assign.FUNCTIONS[function](*args, **named)
-        traced = FUNCTIONS.get(function)
+        traced = CHOOSING.get(function) or FUNCTIONS.get(function)
         if traced is None:
             refuse_function(function)
         if isinstance(named.get("out"), Traced):
@@ -132,7 +146,7 @@ class TracedArray(Traced):
     __ilshift__, __irshift__ = in_place(np.left_shift), in_place(np.right_shift)
 
     def __getitem__(self, index: Any) -> Any:
-        return assign.get_item(self, index, selection.get_item)
+        return assign.get_item(self, index, _with_arrays)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         assign.set_item(self, index, value)
@@ -206,7 +220,7 @@ class TracedArray(Traced):
         assign.set_item(self, Ellipsis, value)
 
     def take(self, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
-        return selection.take(self, indices, axis, out, mode)
+        return CHOOSING[np.take](self, indices, axis, out, mode)
 
     def repeat(self, repeats: Any, axis: Any = None) -> Any:
         return shapes.repeat(self, repeats, axis)
@@ -215,7 +229,10 @@ class TracedArray(Traced):
         return selection.choose(self, choices, out, mode)
 
     def compress(self, condition: Any, axis: Any = None, out: Any = None) -> Any:
-        return selection.compress(condition, self, axis, out)
+        return CHOOSING[np.compress](condition, self, axis, out)
+
+    def nonzero(self) -> Any:
+        return CHOOSING[np.nonzero](self)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
         return viewed(np.diagonal, self, shapes.diagonal(self, offset, axis1, axis2))

@@ -11,6 +11,7 @@ import numpy as np
 from pullback.errors import TraceError
 from pullback.location import caller
 from pullback.tracer import assign
+from pullback.tracer.chosen.elements import Chosen
 from pullback.tracer.effects import change
 from pullback.tracer.numpy_functions.joining import in_brackets
 from pullback.tracer.traced import Traced, active, outside
@@ -35,8 +36,8 @@ def is_computed(index: Any) -> bool:
     """Whether an index has a part that is only known when the code runs."""
     if index is None or type(index) is int:
         return False
-    if isinstance(index, Traced):
-        return index.known is None
+    if isinstance(index, Traced | Chosen):
+        return not isinstance(index, Traced) or index.known is None
     if isinstance(index, tuple):
         return any(is_computed(part) for part in index)
     if isinstance(index, slice):
@@ -91,7 +92,7 @@ def set_attribute(value: Any, owner: Any, name: str, local: bool) -> None:
 
 def update(name: str, value: Any, other: Any, local: bool) -> Any:
     """What ``value += other`` binds the variable to."""
-    if not isinstance(value, Traced | int | float | str | tuple | np.generic):
+    if not isinstance(value, Traced | Chosen | int | float | str | tuple | np.generic):
         change(value, local, "the content")
     return IN_PLACE[name](value, other)
 

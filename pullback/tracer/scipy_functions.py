@@ -16,6 +16,9 @@ from pullback.errors import ArgumentValueError, ConcreteError, ShapeError, Trace
 from pullback.ir.core import Op
 from pullback.ir.ops.special import LogNdtr, Ndtr, Polygamma
 from pullback.location import caller
+from pullback.tracer.chosen.elements import Chosen
+from pullback.tracer.chosen.elementwise import elementwise
+from pullback.tracer.chosen.reductions import log_sum_of_powers
 from pullback.tracer.control import is_traced
 from pullback.tracer.numpy_functions.arguments import as_array
 from pullback.tracer.numpy_functions.refused import DEFAULT
@@ -35,6 +38,8 @@ def _elementwise(op: Op, x: Any) -> Any:
 
 
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
+    if isinstance(a, Chosen) and b is None and not return_sign:
+        return log_sum_of_powers(a, axis if axis is not None else tuple(range(a.ndim)), keepdims=keepdims)
     if return_sign:
         raise TraceError("scipy.special.logsumexp with return_sign=True is not traced", location=caller(), help="leave it out")
     a, recorder = as_array(a), active()
@@ -178,6 +183,7 @@ def stand_in(function: Any) -> Callable[..., Any] | None:
     module = getattr(function, "__module__", None) or ""
     if not module.startswith("scipy."):
         return None
+    is_elementwise = False
     part, name = module.split(".")[1], function.__name__
     owner = getattr(function, "__self__", None)
     if owner is None or isinstance(owner, type):
@@ -185,9 +191,18 @@ def stand_in(function: Any) -> Callable[..., Any] | None:
     else:
         kind = type(owner).__name__.removesuffix("_gen")
         known, shown = _NORMAL.get(name) if kind == "norm" else None, f"scipy.{part}.{kind}.{name}"
+        is_elementwise = known is not None
 
     def standing_in(*args: Any, **named: Any) -> Any:
-        if known is not None and any(is_traced(leaf) for leaf in flatten((args, named))[0]):
+        leaves = flatten((args, named))[0]
+        chosen = next((leaf for leaf in leaves if isinstance(leaf, Chosen)), None)
+        if chosen is not None and known in (logsumexp, softmax, log_softmax):
+            return known(*args, **named)
+        if chosen is not None:
+            if known is None or not is_elementwise:
+                chosen.refuse(shown)
+            return elementwise(known, args, **named)
+        if known is not None and any(is_traced(leaf) for leaf in leaves):
             return known(*args, **named)
         try:
             return function(*args, **named)

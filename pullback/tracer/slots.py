@@ -12,6 +12,7 @@ from pullback.errors import ArgumentError
 from pullback.ir.core import Value
 from pullback.ir.ops.creation import Full
 from pullback.ir.types import ArrayType
+from pullback.tracer.chosen.elements import WHAT, Chosen
 from pullback.tracer.leaf import LeafKind, leaf_of
 from pullback.tracer.record import Recorder
 from pullback.tracer.semantics import elementwise as s
@@ -50,6 +51,8 @@ def described(leaf: Any) -> str:
     slot = slot_of(leaf)
     if slot is not None:
         return str(slot)
+    if isinstance(leaf, Chosen):
+        return f"an array with {WHAT}"
     return repr(leaf) if isinstance(leaf, str | bytes) else f"a {type(leaf).__name__}"
 
 

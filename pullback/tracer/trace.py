@@ -14,6 +14,7 @@ from pullback.ir.ops.control import Checkpoint
 from pullback.ir.types import ArrayType
 from pullback.location import caller
 from pullback.tracer.calls import traceable
+from pullback.tracer.chosen.elements import Chosen
 from pullback.tracer.leaf import Leaf, LeafKind, leaf_of
 from pullback.tracer.memory import argument
 from pullback.tracer.numpy_protocol import TracedArray, wrap
@@ -102,6 +103,8 @@ def _result(recorder: Recorder, value: Any, path: str) -> Value:
     """A result leaf as a value; what was not computed from arguments is a constant."""
     if isinstance(value, Traced):
         return value.value if value.recorder is recorder else lift_through(recorder, value)
+    if isinstance(value, Chosen):
+        value.returned(path)
     try:
         leaf_of(value, path)
     except ArgumentError as error:

@@ -15,6 +15,7 @@ from pullback.location import caller
 from pullback.tracer.record import Recorder, current_recorder, escaped
 from pullback.tracer.semantics.elementwise import Operand, Weak, promoted, ready, shape_of
 from pullback.tracer.semantics.shapes import stack
+from pullback.tracer.undefined import NotAnArray
 
 
 class Memory(Protocol):
@@ -232,6 +233,8 @@ def lower(recorder: Recorder, value: Any) -> Operand:
         if any(isinstance(each, Traced | list | tuple) for each in value):
             return stacked(recorder, value)
         return recorder.capture(outside(np.asarray(value)))
+    if isinstance(value, NotAnArray):
+        value.fail()
     help = "use arrays, numbers, or nested lists of them"
     if kind is complex:
         help = "complex numbers are not supported: keep real and imaginary parts in arrays of their own"

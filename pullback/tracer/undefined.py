@@ -17,7 +17,17 @@ class Undefined:
 UNDEFINED = Undefined()
 
 
-class Unusable:
+class NotAnArray:
+    """What stands where an array might, and is none: `fail` says why it cannot be used."""
+
+    __slots__ = ()
+
+    def fail(self, *args: Any, **named: Any) -> NoReturn:
+        """Raises: TraceError."""
+        raise NotImplementedError
+
+
+class Unusable(NotAnArray):
     """Stands for a variable whose value cannot be told, until someone uses it: then it raises `reason`."""
 
     __slots__ = ("help", "location", "reason")

@@ -11,6 +11,7 @@ from pullback.errors import TraceError
 from pullback.ir.core import Builder, Value
 from pullback.ir.types import ArrayType
 from pullback.location import caller
+from pullback.tracer.masked import Masked, Row
 from pullback.tracer.memory import View, root_of, same_state
 from pullback.tracer.semantics.shapes import reshape, transpose
 from pullback.tracer.traced import Traced, active, array_of
@@ -141,6 +142,6 @@ def layout(array: Traced) -> Array:
     if not isinstance(memory, View):
         return np.empty(array.shape, np.int8)
     whole = layout(memory.base)
-    part = memory.part.sample(whole) if isinstance(memory.part, Place) else memory.part.of(whole)
+    part = memory.part.sample(whole) if isinstance(memory.part, Place | Masked | Row) else memory.part.of(whole)
     assert part is not None
     return part

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback import dtypes
-from pullback.errors import ArgumentValueError, ConcreteError
+from pullback.errors import ArgumentValueError, LengthError
 from pullback.ir.core import Builder, Value
 from pullback.ir.ops.arithmetic import Add
 from pullback.ir.ops.creation import Full
@@ -25,6 +25,7 @@ from pullback.tracer.semantics.elementwise import cast
 from pullback.tracer.semantics.indexing import expand, wrapped
 from pullback.tracer.semantics.shapes import reshape
 from pullback.tracer.traced import Traced, array_of
+from pullback.tracer.undefined import NotAnArray
 
 Array = np.ndarray[Any, Any]
 
@@ -170,7 +171,7 @@ def strided_write(b: Builder, whole: Value, part: Value, starts: Shape, steps: S
 def place_of(recorder: Recorder, kind: ArrayType, index: Any) -> Place | None:
     """The place that an index names in an array of `kind`; None for an index with arrays in it.
 
-    Raises: OutOfBoundsError for what is known to lie outside, ConcreteError for a slice whose length is not known.
+    Raises: OutOfBoundsError for what is known to lie outside, LengthError for a slice whose length is not known.
     """
     index = plain(index)
     parts = expand(index, kind.rank)
@@ -212,7 +213,7 @@ def is_array(part: Any) -> bool:
     """Whether a part of an index is an array, a mask or a list; scalars that are integers are not."""
     if isinstance(part, Traced):
         return bool(part.type.rank) or not part.type.dtype.is_integer
-    return isinstance(part, np.ndarray | list | bool | np.bool_)
+    return isinstance(part, np.ndarray | list | bool | np.bool_ | NotAnArray)
 
 
 def _number(recorder: Recorder, index: Traced, size: int) -> Along:
@@ -235,18 +236,12 @@ def _slice(recorder: Recorder, part: slice, size: int) -> Along:
         first, last, step = part.indices(size)
         count = len(range(first, last, step))
         return Along(first, count, step) if count else Along(0, 0)
-    if isinstance(part.step, Traced) or part.step not in (None, 1):
-        raise ConcreteError("a slice with computed bounds and steps is not traced", location=caller(),
-                            help="slice with known numbers, or take elements with np.take")  # fmt: skip
-    begins = constant(0) if part.start is None else _sum(recorder, part.start, size)
-    ends = constant(size) if part.stop is None else _sum(recorder, part.stop, size)
-    length = ends.plus(begins, -1)
-    if length.factors:
-        raise ConcreteError(
-            "the length of a slice is only known when the compiled code runs", location=caller(),
-            help="slice as x[i:i + 3], with a length that is a number, or take elements by a loop or a mask",
-        )  # fmt: skip
-    count = length.constant
+    begins, length = _extent(recorder, part, size)
+    if length is None:
+        raise LengthError("the length of a slice is only known when the compiled code runs", location=caller(),
+                          help="slice as x[i:i + 3], with a length that is a number, or take elements by a loop or a "
+                          "mask")  # fmt: skip
+    count = length
     if not 0 <= count <= size:
         raise ArgumentValueError(f"a slice of {count} elements with computed bounds, of an axis of size {size}",
                                  location=caller())  # fmt: skip
@@ -256,6 +251,23 @@ def _slice(recorder: Recorder, part: slice, size: int) -> Along:
     begin = cast(recorder, array_of(recorder, part.start), dtypes.i64)
     low, high = bounds(begin, recorder.bounds)
     return Along(begin, count, checked=recorder.checks and not (low >= 0 and high <= size - count))
+
+
+def length_is_unknown(recorder: Recorder, part: slice, size: int) -> bool:
+    """Whether the length of a slice is only known when the compiled code runs."""
+    if not any(isinstance(each, Traced) for each in (part.start, part.stop, part.step)):
+        return False
+    return _extent(recorder, part, size)[1] is None
+
+
+def _extent(recorder: Recorder, part: slice, size: int) -> tuple[Any, int | None]:
+    """Where a slice begins, and its length if that is known."""
+    begins = constant(0) if part.start is None else _sum(recorder, part.start, size)
+    if isinstance(part.step, Traced) or part.step not in (None, 1):
+        return begins, None
+    ends = constant(size) if part.stop is None else _sum(recorder, part.stop, size)
+    length = ends.plus(begins, -1)
+    return begins, None if length.factors else length.constant
 
 
 def _sum(recorder: Recorder, bound: Any, size: int) -> Any:

@@ -23,7 +23,7 @@ _COUNTS = "counts have no derivative: compute them outside of the traced functio
 _HELP: dict[str, str] = {
     **dict.fromkeys(("place", "put_along_axis"), _IN_PLACE),
     **dict.fromkeys((
-        "nonzero", "flatnonzero", "argwhere", "unique", "unique_all", "unique_counts", "unique_inverse",
+        "unique", "unique_all", "unique_counts", "unique_inverse",
         "unique_values", "union1d", "intersect1d", "setdiff1d", "setxor1d", "trim_zeros",
     ), _SHAPE),
     **dict.fromkeys(("angle", "sort_complex"), _COMPLEX),
@@ -52,7 +52,7 @@ _ATTRIBUTES: Mapping[str, str] = MappingProxyType({
     **dict.fromkeys(("strides", "ctypes", "data", "flags", "base", "setflags"), _NO_MEMORY),
     **dict.fromkeys(("view", "getfield", "setfield", "byteswap"), "bits are not read as another type: use x.astype(dtype)"),
     **dict.fromkeys(("tofile", "dump", "dumps"), _FILE),
-    "nonzero": _SHAPE, "resize": "use np.resize, or x.reshape", "put": "assign instead: x[places] = values",
+    "resize": "use np.resize, or x.reshape", "put": "assign instead: x[places] = values",
     "partition": "use np.partition", "newbyteorder": "leave it out", "to_device": "leave it out", "device": "leave it out",
 })  # fmt: skip
 """What an ndarray has and a traced array has not."""

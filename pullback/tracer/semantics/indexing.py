@@ -56,7 +56,7 @@ def expand(index: Any, rank: int) -> list[Any]:
     for part in parts:
         if part is None or part is Ellipsis:
             continue
-        used += part.ndim if _is_mask(part) else 1
+        used += part.ndim if _is_mask(part) or _is_computed_mask(part) else 1
     if sum(part is Ellipsis for part in parts) > 1:
         raise OutOfBoundsError("an index can only have a single ellipsis ('...')", location=caller())
     if used > rank:
@@ -72,6 +72,10 @@ def expand(index: Any, rank: int) -> list[Any]:
 
 def _is_mask(part: Any) -> bool:
     return isinstance(part, np.ndarray) and part.dtype == bool
+
+
+def _is_computed_mask(part: Any) -> bool:
+    return not isinstance(part, np.generic | Value) and getattr(part, "dtype", None) == np.dtype(bool)
 
 
 def _integer(index: Any) -> int:
@@ -122,7 +126,7 @@ def basic_window(parts: Sequence[Any], shape: Shape) -> Window:
 def get(b: Builder, x: Value, index: Any) -> Value:
     """``x[index]``; array parts of the index are Values, ndarrays or lists.
 
-    Raises: OutOfBoundsError for what is known to lie outside, TraceError for a mask that is not known.
+    Raises: OutOfBoundsError for what is known to lie outside, and for a mask that is not known.
     """
     parts: list[Any] = []
     for part in expand(index, x.type.rank):
@@ -140,12 +144,6 @@ def get(b: Builder, x: Value, index: Any) -> Value:
 def _array_part(part: Any) -> Any:
     """Array parts as ArrayIndex."""
     if isinstance(part, Value):
-        if part.type.dtype.is_bool:
-            raise TraceError(
-                "indexing by a mask that is computed gives a shape that depends on values", location=caller(),
-                help="use np.where(mask, x, 0), or where=mask in np.sum and np.mean; a mask may also be one of outside of the "
-                "traced function, as a global array is, but no argument",
-            )  # fmt: skip
         if not part.type.dtype.is_integer:
             raise OutOfBoundsError(
                 f"arrays used as indices must be of integer type, not {part.type}", location=caller()
