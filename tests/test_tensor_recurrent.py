@@ -79,3 +79,22 @@ def test_operations_are_compiled_as_they_came(monkeypatch: pytest.MonkeyPatch) -
     graph = deferred._collect([(third * second + first).value])
     names = [operation.op.name for operation in graph.function().body.operations]
     assert names == ["mul", "exp", "add", "mul", "add"]
+
+
+def test_large_graphs_that_are_no_loops_run_operation_by_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deferred, "MOST_COMPILED", 150)
+    steps = [lambda y, z: y + z, lambda y, z: y * z, lambda y, z: (y - z).tanh(), lambda y, z: y.sin()]
+    numbers = np.random.default_rng(0).integers(0, 4, 300).tolist()
+    x = leaf(5, seed=1)
+    found = []
+    for _ in range(3):
+        x.grad = None
+        values = [x, x * 0.5]
+        for number in numbers:
+            values.append(steps[number](values[-1], values[-1 - number % len(values)]))
+        loss = values[-1].tanh().sum()
+        loss.backward()
+        found.append((loss.item(), x.grad.tolist()))
+    last = next(reversed(ENGINE.graphs.values()))
+    assert last.count == 3 and last.is_too_large and last.runner is None
+    assert found[0] == found[1] == found[2]

@@ -28,6 +28,7 @@ from pullback.ir.ops.elementary import Smooth
 from pullback.ir.ops.linear_system import Solve
 from pullback.ir.ops.reduction import ReduceProd, ReduceSum
 from pullback.ir.passes.pipeline import simplify
+from pullback.ir.passes.reroll import rolled_copy
 from pullback.ir.print import print_function
 from pullback.ir.types import ArrayType
 from pullback.location import caller
@@ -43,6 +44,8 @@ COMPILE_AT = 2
 """A graph is compiled when it is seen for this time; before, compiling would cost more than it saves."""
 MAX_DEPTH = 50_000
 """Operations after each other that may wait; then they run, looked at or not: compiling more at once gains nothing."""
+MOST_COMPILED = 5000
+"""Operations of a graph that is compiled, loops counting as their bodies: more take seconds, and run as fast one by one."""
 MAX_GRAPHS = 512
 """Compiled graphs kept, the least recently used given up first: each holds some 150 KiB of code."""
 
@@ -273,10 +276,11 @@ def _reads(operation: Operation) -> Sequence[Value]:
 
 @dataclass
 class _Known:
-    """A graph that was seen before: how often, and its native code once it is worth having."""
+    """A graph that was seen before: how often, its native code once it is worth having, and whether it is too large."""
 
     count: int = 0
     runner: Runner | None = None
+    is_too_large: bool = False
 
 
 def _no_compiler(function: Function) -> Runner:
@@ -308,8 +312,13 @@ class Engine:
         else:
             self.graphs.move_to_end(key)
         found.count += 1
-        if found.runner is None and found.count >= COMPILE_AT:
-            found.runner = self.compile(graph.function())
+        if found.runner is None and found.count >= COMPILE_AT and not found.is_too_large:
+            function = graph.function()
+            if len(function.body.operations) > MOST_COMPILED:
+                function = rolled_copy(function)
+                found.is_too_large = len(function.body.operations) > MOST_COMPILED
+            if not found.is_too_large:
+                found.runner = self.compile(function)
         arrays = [value.contents.array for value in graph.inputs]
         results = self._by_steps(graph) if found.runner is None else found.runner(arrays)
         for value, array in zip(graph.outputs, results, strict=True):
