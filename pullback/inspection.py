@@ -41,7 +41,8 @@ def memory(dispatchers: Mapping[str, Dispatcher]) -> dict[str, int]:
 
     A tape is what a loop keeps for its derivative. Where its length depends on the arguments, it is taken to be as long
     as the longest so far: native code notes that. What is set aside for a tape of such a length, but not touched, is up
-    to a quarter more. Not counted are what a BLAS allocates for itself, once for the process, and copies of arguments
+    to a quarter more. Temporaries of up to 64 MiB stay with the process for the next call of any function, and are counted
+    for each. Not counted are what a BLAS allocates for itself, once for the process, and copies of arguments
     that are not aligned and in C order.
     """
     return {

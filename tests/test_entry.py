@@ -7,15 +7,17 @@ import sys
 import threading
 import time
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
 
+import pullback as pb
 from pullback import dtypes
 from pullback.codegen import jit
 from pullback.codegen.entry import ENTRY, emit_entry
 from pullback.codegen.llvm_text import FunctionText, ModuleText
-from pullback.runtime import abi, handle
+from pullback.runtime import abi, arena, handle
 from pullback.runtime.abi import ArgumentKind, ArgumentSpec, EntrySpec, ResultSpec
 
 ARRAY = ArgumentKind.ARRAY
@@ -417,3 +419,36 @@ def test_many_arguments_and_results(make):
     args = [np.full(argument.shape, index, np.float32) for index, argument in enumerate(arguments)]
     for got, expected in zip(call(*args), args, strict=True):
         np.testing.assert_array_equal(got, expected)
+
+
+def test_temporaries_are_kept_for_the_next_call_and_apart_in_threads() -> None:
+    """Functions that need arenas of several sizes, in turns and at the same time: none sees another's elements."""
+
+    def first(x: Any) -> Any:
+        return np.mean(x**2, where=x > 0)
+
+    def second(x: Any) -> Any:
+        return np.sum(np.sort(x)[::2] ** 2) + np.mean(np.cumsum(x) * x)
+
+    functions = [pb.compile_grad(each).value_and_grad for each in (first, second)]
+    arrays = [np.random.default_rng(size).normal(size=size) for size in (100_000, 9_000, 30_000)]
+    wanted = [[function(each) for function in functions] for each in arrays]
+    failures: list[BaseException] = []
+
+    def work(begin: int) -> None:
+        try:
+            for turn in range(begin, begin + 40):
+                for function, (value, slope) in zip(functions, wanted[turn % 3], strict=True):
+                    found, gradient = function(arrays[turn % 3])
+                    assert found == value and np.array_equal(gradient, slope)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(begin,)) for begin in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not failures
+    arena.release()
+    assert functions[0](arrays[0])[0] == wanted[0][0][0]

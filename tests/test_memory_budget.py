@@ -151,6 +151,7 @@ MEASURED = """
 import ctypes, sys
 import numpy as np
 import pullback as pb
+from pullback.runtime import arena
 
 def waves(a, x):
     return np.sum(np.exp(a * x - np.max(x)) * np.tanh(x))
@@ -181,6 +182,7 @@ given = {"waves": (1.3, np.linspace(0, 1, 2_000_000)), "layers": (ones, ones), "
 f = pb.compile_grad(globals()[name], memory_budget=None if budget == "none" else budget)
 call = f if form == "value" else getattr(f, form)
 call(*given)
+arena.release()
 ctypes.CDLL(None).malloc_trim(0)
 open("/proc/self/clear_refs", "w").write("5")  # the most pages so far are those of now
 before = resident("VmRSS")

@@ -4,7 +4,8 @@ from __future__ import annotations
 from pullback.codegen.llvm_text import FunctionText, ModuleText
 from pullback.dtypes import DType
 from pullback.runtime import abi
-from pullback.runtime.abi import ArgumentKind, ArgumentSpec, EntrySpec, ResultSpec, ResultTree
+from pullback.runtime.abi import ARENA_CELL, ArgumentKind, ArgumentSpec, EntrySpec, ResultSpec, ResultTree
+from pullback.runtime.arena import HEADER_BYTES, KEPT_BYTES
 
 ENTRY = "entry"
 _COLD = " noinline optnone"  # LLVM's attributes for code whose compile time counts for more than its speed
@@ -290,19 +291,45 @@ class _Entry:
         function, spec = self.function, self.spec
         block = ""
         if spec.arena_bytes > STACK_ARENA_BYTES:
-            block = function.call("malloc", "ptr", (("i64", str(spec.arena_bytes + ALIGNMENT)),))
-            self._branch(function.let(f"icmp ne ptr {block}, null"), "no_memory")
-            misalignment = function.let(f"sub i64 0, {function.let(f'ptrtoint ptr {block} to i64')}")
+            block = self._block(spec.arena_bytes + HEADER_BYTES + ALIGNMENT)
+            free = function.let(f"getelementptr inbounds i8, ptr {block}, i64 {HEADER_BYTES}")
+            misalignment = function.let(f"sub i64 0, {function.let(f'ptrtoint ptr {free} to i64')}")
             skipped = function.let(f"and i64 {misalignment}, {ALIGNMENT - 1}")
-            arena = function.let(f"getelementptr inbounds i8, ptr {block}, i64 {skipped}")
+            arena = function.let(f"getelementptr inbounds i8, ptr {free}, i64 {skipped}")
         thread = function.call("PyEval_SaveThread", "ptr", ()) if spec.release_gil else ""
         operands = (("ptr", arguments), ("ptr", results), ("ptr", arena))
         status = function.call(self.body, "i64", operands, declare=False)
         if thread:
             function.call("PyEval_RestoreThread", "void", (("ptr", thread),))
         if block:
+            if spec.arena_bytes <= KEPT_BYTES:
+                block = function.let(f"atomicrmw xchg ptr @{ARENA_CELL}, ptr {block} acq_rel, align 8")
             function.call("free", "void", (("ptr", block),))
         return status
+
+    def _block(self, size: int) -> str:
+        """A block of at least so many bytes: the one that is kept, if it is there and large enough, else a new one."""
+        function = self.function
+        kept, large, small = (function.fresh_label(name) for name in ("kept", "large", "small"))
+        if self.spec.arena_bytes > KEPT_BYTES:
+            block = function.call("malloc", "ptr", (("i64", str(size)),))
+            self._branch(function.let(f"icmp ne ptr {block}, null"), "no_memory")
+            return block
+        self.module.define_global(ARENA_CELL, "external global ptr")
+        found = function.let(f"atomicrmw xchg ptr @{ARENA_CELL}, ptr null acq_rel, align 8")
+        function.emit(f"br i1 {function.let(f'icmp ne ptr {found}, null')}, label %{kept}, label %{small}")
+        function.label(kept)
+        bytes = function.let(f"load i64, ptr {found}, align 8")
+        function.emit(f"br i1 {function.let(f'icmp uge i64 {bytes}, {size}')}, label %{large}, label %{small}")
+        function.label(small)
+        function.call("free", "void", (("ptr", found),))
+        fresh = function.call("malloc", "ptr", (("i64", str(size)),))
+        self._branch(function.let(f"icmp ne ptr {fresh}, null"), "no_memory")
+        function.emit(f"store i64 {size}, ptr {fresh}, align 8")
+        made = function.block
+        function.emit(f"br label %{large}")
+        function.label(large)
+        return function.let(f"phi ptr [ {found}, %{kept} ], [ {fresh}, %{made} ]")
 
     def _release_all(self) -> None:
         """Give back whatever the slots own; nulls are fine."""

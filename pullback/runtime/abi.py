@@ -14,6 +14,10 @@ import numpy as np
 
 from pullback import dtypes
 from pullback.dtypes import DType
+from pullback.runtime.arena import CELL_ADDRESS
+
+ARENA_CELL = "arena_cell"
+"""The name of the place where the kept block's address stands: see `arena`."""
 
 
 class ArgumentKind(Enum):
@@ -143,6 +147,7 @@ def symbols() -> Mapping[str, int]:
         "numpy_true": id(np.True_),
         "numpy_false": id(np.False_),
         "numpy_scalar_alloc": _scalar_alloc(),
+        ARENA_CELL: CELL_ADDRESS,
     }
     for dtype in dtypes.ALL:
         found[dtype_symbol(dtype)] = id(dtype.numpy)
