@@ -29,6 +29,7 @@ from pullback.tracer.tensor_apply import (
     as_values,
     broadcast,
     checked,
+    common_shape,
     emit,
     fit,
     float_dtype,
@@ -450,11 +451,17 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
     """input where the condition holds, else other; alone, where the condition holds, an index for each axis."""
     if input is None and other is None:
         return tuple(condition.of_array(np.asarray(each, np.int64)) for each in np.nonzero(np.array(condition.array())))
-    shape = broadcast((condition, input, other))
     dtype = result_dtype((input, other))
+    operands = as_values((input, other), dtype)
+    return record("WhereBackward0", _choosing(dtype), Unseen(condition.value), *operands, template=condition)
+
+
+@kept_rules
+def _choosing(dtype: DType) -> Callable[..., Value]:
+    """The rule of a condition and what it chooses from, in one dtype."""
 
     def rule(b: Builder, chosen: Value, x: Value, y: Value) -> Value:
+        shape = common_shape([each.type.shape for each in (chosen, x, y)])
         return b.value(l.Select(), fit(b, chosen, dtypes.boolean, shape), fit(b, x, dtype, shape), fit(b, y, dtype, shape))
 
-    operands = as_values((input, other), dtype)
-    return record("WhereBackward0", rule, Unseen(condition.value), *operands, template=condition)
+    return rule
