@@ -4,8 +4,16 @@ from __future__ import annotations
 from pullback.codegen.llvm_text import FunctionText, ModuleText
 from pullback.dtypes import DType
 from pullback.runtime import abi
-from pullback.runtime.abi import ARENA_CELL, ArgumentKind, ArgumentSpec, EntrySpec, ResultSpec, ResultTree
-from pullback.runtime.arena import HEADER_BYTES, KEPT_BYTES
+from pullback.runtime.abi import (
+    ARENA_CELL,
+    HEADER_BYTES,
+    KEPT_BYTES,
+    ArgumentKind,
+    ArgumentSpec,
+    EntrySpec,
+    ResultSpec,
+    ResultTree,
+)
 
 ENTRY = "entry"
 _COLD = " noinline optnone"  # LLVM's attributes for code whose compile time counts for more than its speed

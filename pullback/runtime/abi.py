@@ -18,6 +18,10 @@ from pullback.runtime.arena import CELL_ADDRESS
 
 ARENA_CELL = "arena_cell"
 """The name of the place where the kept block's address stands: see `arena`."""
+KEPT_BYTES = 64 << 20
+"""Arenas of more bytes are given back to the system: to fill them takes longer than to map them."""
+HEADER_BYTES = 8
+"""A block begins with how many bytes it has, an i64."""
 
 
 class ArgumentKind(Enum):

@@ -2,17 +2,13 @@
 
 Memory from the C library has to be mapped anew, page by page, when it was given back to the system in between; for a
 large arena that takes longer than the call's own work. So a call takes the block that is kept, and leaves its own for
-others. Calls at the same time, or inside each other, find none and make one; at the end one is kept.
+others. Calls at the same time, or inside each other, find none and make one; at the end one is kept. Entries do all that
+by themselves: see `abi.KEPT_BYTES`.
 """
 from __future__ import annotations
 
 import ctypes
 import sys
-
-KEPT_BYTES = 64 << 20
-"""Arenas of more bytes are given back to the system: to fill them takes longer than to map them."""
-HEADER_BYTES = 8
-"""A block begins with how many bytes it has, an i64."""
 
 _cell = ctypes.c_void_p(None)
 CELL_ADDRESS = ctypes.addressof(_cell)
