@@ -36,12 +36,13 @@ def squeeze(a: Chosen, axis: Any = None) -> Any:
     return arranging(np.squeeze)(a, axis)
 
 
-def reshape(a: Chosen, shape: Any, order: str = "C", *, copy: Any = None) -> Any:
+def reshape(a: Chosen, /, shape: Any = None, order: str = "C", *, newshape: Any = None, copy: Any = None) -> Any:
     """np.reshape, where the elements stay in their rows; -1 or the number of chosen elements stands for the unknown axis.
 
     Raises: TraceError for other shapes.
     """
     in_order("reshape", order)
+    shape = newshape if shape is None else shape
     wanted = tuple(shape) if isinstance(shape, list | tuple) else (shape,)
     free = [place for place, size in enumerate(wanted) if isinstance(size, Traced) or size == -1]
     if len(free) != 1:
