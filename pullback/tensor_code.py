@@ -19,6 +19,8 @@ def compile_waiting(function: Function) -> Runner:
     count = len(function.result_types)
     call = CallSpec(tuple(arguments), (False,) * count, tuple(range(count)))
     executable = compile_function(function, call)
+    # Nobody asks for what was recorded, which may be long where loops have taken its place.
+    executable.traced = executable.optimized
 
     def miss(*arrays: Array) -> Sequence[Array]:
         # Arrays that do not lie as the entry takes them are brought to that form.

@@ -335,3 +335,19 @@ def test_random_masks(dtype: Any, data: st.DataObject) -> None:
     np.testing.assert_allclose(found, wanted, rtol=limit, atol=limit)
     for one, other in zip(gradients, others, strict=True):
         np.testing.assert_allclose(one, other, rtol=limit, atol=limit)
+
+
+def test_out_is_chosen_elements() -> None:
+    def f(x: Any) -> Any:
+        y = x[x > 0]
+        z = y * 2.0
+        np.multiply(y, z, out=z)
+        z += np.exp(y)
+        z **= 2
+        return np.sum(z)
+
+    x = np.array([0.3, -1.0, 2.0])
+    value, slope = pb.compile_grad(f).value_and_grad(x)
+    np.testing.assert_allclose(value, f(x), rtol=1e-14)
+    z = 2 * x**2 + np.exp(x)
+    np.testing.assert_allclose(slope, np.where(x > 0, 2 * z * (4 * x + np.exp(x)), 0.0), rtol=1e-13)

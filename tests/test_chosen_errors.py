@@ -93,7 +93,7 @@ REFUSED: dict[str, tuple[Function, str, str]] = {
     "truth": (lambda x: 1.0 if x[x > 0] else 0.0, f"the truth of {WHAT}", "x.any(), x.all()"),
     "list": (lambda x: x[x > 0].tolist(), f"tolist() of {WHAT}", "return sums"),
     "attribute": (lambda x: x[x > 0].strides, f"the attribute strides of {WHAT}", "np.where(mask, x, 0)"),
-    "out": (lambda x: np.add(x[x > 0], 1.0, out=x[x > 0]), "np.add with out= is not traced", "assign the result instead"),
+    "out": (lambda x: np.add(x[x > 0], 1.0, out=x.copy()), "np.add with out= is not traced", "assign the result instead"),
     "outer": (lambda x: np.sum(np.add.outer(x[x > 0], x)), f"np.add.outer of {WHAT}", "np.where(mask, x, 0)"),
     "one side of a product": (lambda x: x[x > 0] @ x, f"matmul: a sum over {WHAT}", "x[mask] @ y[mask]"),
     "reshape": (lambda x: np.sum(x[x > 0].reshape(2, 2)), "a reshape without -1", "x.reshape(-1, 3)"),

@@ -48,7 +48,8 @@ WIDE_BODY = {4: LONG_BODY, 8: 40}
 def turn_lanes(nest: Nest) -> int:
     """Lanes of one turn of the main loop: one register of the host's, or all of `vector_lanes` where the body is short.
 
-    Two registers for each value cost twice the time to compile, and in a long body spill for nothing. Over long rows,
+    Two registers for each value cost twice the time to compile, and in a long body spill for nothing; sums that are folded
+    need all of a group in one turn. Over long rows,
     short bodies with elementary functions get twice `vector_lanes`: they are chains of dependent operations, and the
     more chains stand side by side, the less the processor waits.
     """

@@ -20,7 +20,7 @@ class Accumulator:
     the same, so that the order never depends on what else the loop does.
 
     Of a `group` of elements, halves are combined until they are as many as the lanes: float32 sums have groups larger
-    than that, because widening each element to float64 costs five times what its addition does.
+    than that, because to widen each element to float64 costs more than to add it.
     """
 
     op: Op

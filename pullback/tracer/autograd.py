@@ -50,7 +50,6 @@ _BY_OPERANDS = ("DivBackward0",)
 """Steps whose results may be written to: PyTorch's derivative reads the operands alone; here what was read is kept."""
 _sequence = itertools.count()
 _walks = itertools.count()
-_walks = itertools.count()
 
 Written: TypeAlias = "tuple[Version, int, Node | str | None, int]"
 """A tensor's version counter, its count when the tensor was used, and what made it: a step or its name, which output."""

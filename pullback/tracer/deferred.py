@@ -43,7 +43,7 @@ Runner: TypeAlias = Callable[[Sequence[Array]], Sequence[Array]]
 COMPILE_AT = 2
 """A graph is compiled when it is seen for this time; before, compiling would cost more than it saves."""
 MAX_DEPTH = 50_000
-"""Operations after each other that may wait; then they run, looked at or not: compiling more at once gains nothing."""
+"""Operations after each other that may wait; then they run, looked at or not, so that what waits does not fill the memory."""
 MOST_COMPILED = 5000
 """Operations of a graph that is compiled, loops counting as their bodies: more take seconds, and run as fast one by one."""
 MAX_GRAPHS = 512

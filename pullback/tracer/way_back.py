@@ -26,7 +26,7 @@ from pullback.tracer.tensor_base import TensorBase
 from pullback.tracer.unit import Several, Unit
 
 MAX_NODES = 50_000
-"""Steps of a graph that are gone back through at once: more make no better code."""
+"""Steps of a graph that are gone back through at once; as many as may wait."""
 MAX_WAYS = 512
 
 Key: TypeAlias = tuple[Any, ...]

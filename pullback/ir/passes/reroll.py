@@ -119,6 +119,12 @@ def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
     touched: set[int] = set()
     effort = EFFORT * count
     users = Users(found)
+
+    def take(run: Run, outputs: Outputs) -> None:
+        taken[run.first : run.last] = [True] * (run.last - run.first)
+        touched.update(outputs.touched)
+        chosen.append((run, outputs))
+
     for stretch in repeats(found.shapes):
         center = (stretch.start + stretch.stop) // 2
         if stretch.gain < worth // 2:
@@ -137,14 +143,10 @@ def _chosen(found: Scan, worth: int) -> list[tuple[Run, Outputs]]:
             continue
         if _meets(run, outputs, taken, touched):
             continue
-        taken[run.first : run.last] = [True] * (run.last - run.first)
-        touched |= outputs.touched
-        chosen.append((run, outputs))
+        take(run, outputs)
     for run, outputs in _handing(left, users, worth):
         if not any(taken[run.first : run.last]) and not _meets(run, outputs, taken, touched):
-            taken[run.first : run.last] = [True] * (run.last - run.first)
-            touched |= outputs.touched
-            chosen.append((run, outputs))
+            take(run, outputs)
     return sorted(chosen, key=lambda each: each[0].first)
 
 

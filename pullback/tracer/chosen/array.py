@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from pullback.errors import ArgumentValueError, DTypeError, ShapeError, TraceError
 from pullback.location import caller
@@ -21,37 +22,17 @@ from pullback.tracer.ufuncs import PRODUCTS
 _IN_ORDER = "sums and products do not need an order; else use np.where(mask, x, 0), or np.where(mask, x, np.inf) to sort"
 
 
-def binary(ufunc: np.ufunc, *, swapped: bool = False) -> Callable[..., Any]:
-    """``self + other``, or ``other + self``."""
-
-    def operator(self: Any, other: Any) -> Any:
-        return ufunc(other, self) if swapped else ufunc(self, other)
-
-    return operator
-
-
-def unary(ufunc: np.ufunc) -> Callable[..., Any]:
-    """``-self``."""
-    return lambda self: ufunc(self)
-
-
-def in_place(ufunc: np.ufunc) -> Callable[..., Any]:
-    """``self += other``: the elements change, their dtype and shape stay."""
-
-    def operator(self: Any, other: Any) -> Any:
-        self.store(ufunc(self, other), ufunc.__name__)
-        return self
-
-    return operator
-
-
-class ChosenArray(Chosen):
-    """See `Chosen`. Every operation records; nothing is computed."""
+class ChosenArray(NDArrayOperatorsMixin, Chosen):
+    """See `Chosen`. Every operation records; nothing is computed. Operators are ufuncs, those in place with ``out=``."""
 
     __slots__ = ()
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **named: Any) -> Any:
-        refuse(ufunc.__name__, out=named.pop("out", None))
+        out = named.pop("out", None)
+        if isinstance(out, tuple) and len(out) == 1 and isinstance(out[0], ChosenArray):
+            out[0].store(getattr(ufunc, method)(*inputs, **named), ufunc.__name__)
+            return out[0]
+        refuse(ufunc.__name__, out=out)
         if method == "reduce":
             return reductions.reduce_by(ufunc, inputs[0], **named)
         if method == "accumulate":
@@ -72,31 +53,7 @@ class ChosenArray(Chosen):
             self.refuse(f"{module}.{function.__name__}", _IN_ORDER if function in IN_ORDER else WAY_OUT)
         return FUNCTIONS[function](*args, **named)
 
-    __add__, __radd__ = binary(np.add), binary(np.add, swapped=True)
-    __sub__, __rsub__ = binary(np.subtract), binary(np.subtract, swapped=True)
-    __mul__, __rmul__ = binary(np.multiply), binary(np.multiply, swapped=True)
-    __truediv__, __rtruediv__ = binary(np.true_divide), binary(np.true_divide, swapped=True)
-    __floordiv__, __rfloordiv__ = binary(np.floor_divide), binary(np.floor_divide, swapped=True)
-    __mod__, __rmod__ = binary(np.remainder), binary(np.remainder, swapped=True)
-    __divmod__, __rdivmod__ = binary(np.divmod), binary(np.divmod, swapped=True)
-    __pow__, __rpow__ = binary(np.power), binary(np.power, swapped=True)
-    __matmul__, __rmatmul__ = binary(np.matmul), binary(np.matmul, swapped=True)
-    __and__, __rand__ = binary(np.bitwise_and), binary(np.bitwise_and, swapped=True)
-    __or__, __ror__ = binary(np.bitwise_or), binary(np.bitwise_or, swapped=True)
-    __xor__, __rxor__ = binary(np.bitwise_xor), binary(np.bitwise_xor, swapped=True)
-    __lshift__, __rlshift__ = binary(np.left_shift), binary(np.left_shift, swapped=True)
-    __rshift__, __rrshift__ = binary(np.right_shift), binary(np.right_shift, swapped=True)
-    __neg__, __pos__, __abs__ = unary(np.negative), unary(np.positive), unary(np.absolute)
-    __invert__ = unary(np.invert)
-    __lt__, __le__ = binary(np.less), binary(np.less_equal)
-    __gt__, __ge__ = binary(np.greater), binary(np.greater_equal)
-    __eq__, __ne__ = binary(np.equal), binary(np.not_equal)
     __hash__ = Chosen.__hash__
-    __iadd__, __isub__, __imul__ = in_place(np.add), in_place(np.subtract), in_place(np.multiply)
-    __itruediv__, __ifloordiv__ = in_place(np.true_divide), in_place(np.floor_divide)
-    __imod__, __ipow__ = in_place(np.remainder), in_place(np.power)
-    __iand__, __ior__, __ixor__ = in_place(np.bitwise_and), in_place(np.bitwise_or), in_place(np.bitwise_xor)
-    __ilshift__, __irshift__ = in_place(np.left_shift), in_place(np.right_shift)
 
     def store(self, result: Any, name: str) -> None:
         """Replace the elements. Raises: ShapeError and DTypeError for those that do not fit."""
